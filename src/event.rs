@@ -1,0 +1,129 @@
+//! The facts of a run, as they happen: serialisable, versioned, masked before they get here.
+//!
+//! The stream of events is the one source: terminal, log, report, mail and history are readers of it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::step::{Failure, Level, Progress, Status};
+
+/// The version of the shape below.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One fact, with its place in the run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    pub schema_version: u32,
+    /// Counts from 1 within a run, without gaps.
+    pub seq: u64,
+    pub time: DateTime<Utc>,
+    /// The target that it is about, in a plan with targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    pub fact: Fact,
+}
+
+/// Which list of the plan a step stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Section {
+    Steps,
+    OnFailure,
+    OnSuccess,
+    Finally,
+}
+
+impl Section {
+    /// The key of the plan.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::OnFailure => "on_failure",
+            Self::OnSuccess => "on_success",
+            Self::Finally => "finally",
+        }
+    }
+}
+
+/// Which step a fact is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRef {
+    pub section: Section,
+    /// From 0, in its section.
+    pub index: usize,
+    /// The id, else like `steps[3] (copy)`.
+    pub label: String,
+    /// The line for people, if the plan has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub uses: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Fact {
+    /// The run began; always the first event.
+    RunStarted {
+        run: String,
+        plan: String,
+        plan_file: String,
+        host: String,
+        tool_version: String,
+        pid: u32,
+        dry_run: bool,
+        /// The values of the parameters, masked.
+        params: serde_json::Value,
+        steps: Vec<StepRef>,
+    },
+    /// A step began an attempt.
+    StepStarted { step: StepRef, attempt: u32 },
+    /// What the step decided, before it does it.
+    Decided { step: StepRef, attempt: u32, lines: Vec<String> },
+    /// A line of the log; without a step it is the run's own.
+    Line { step: Option<StepRef>, level: Level, text: String },
+    /// How far a step has come. Not kept in the journal.
+    #[serde(skip)]
+    Progress { step: StepRef, progress: Progress },
+    /// An attempt failed, another follows.
+    Retrying { step: StepRef, attempt: u32, of: u32, delay_seconds: f64, error: String },
+    /// A step ended.
+    StepFinished {
+        step: StepRef,
+        status: Status,
+        attempts: u32,
+        seconds: f64,
+        /// A map, masked; null unless it ended well.
+        outputs: serde_json::Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+        /// Why it was skipped.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The steps are over and this is what the run failed at; handlers follow.
+    Failed { failure: Failure },
+    /// The run ended; always the last event.
+    RunFinished { result: Outcome, exit_code: u8, seconds: f64, warnings: u32, failure: Option<Failure> },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    /// Done, with failures that the plan allows.
+    Warning,
+    Failed,
+}
+
+/// Who wants to know what happens. Called from several threads, in order of `seq`.
+pub trait Reader: Send + Sync {
+    /// Takes one event.
+    ///
+    /// # Errors
+    /// What could not be written, for the journal alone: a run whose journal cannot be written stops.
+    fn event(&self, event: &Event) -> std::io::Result<()>;
+}

@@ -1,0 +1,276 @@
+//! `Secret`, a value that is never shown, and the one `Redactor` that keeps it out of every text.
+//!
+//! A secret has no `Display`, its `Debug` is `***`, and it is wiped from memory when the last holder lets go.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Deserialize, Deserializer, Visitor};
+
+/// What stands in place of a secret wherever text is shown.
+pub const MASK: &str = "***";
+
+/// The name under which a deserializer of ours hands a secret over; see [`Secret`]'s `Deserialize`.
+pub const TOKEN: &str = "$runplan::Secret";
+
+/// The key of a JSON Schema that marks a place where a secret may stand.
+pub const SCHEMA_MARK: &str = "x-runplan-secret";
+
+/// A value that is never shown.
+///
+/// It may be sealed: its source is known, its value was not fetched. A dry run holds only sealed ones (a database
+/// password apart), so nothing in it can use one.
+#[derive(Clone)]
+pub struct Secret(Option<Arc<SecretString>>);
+
+impl Secret {
+    /// A secret whose value is at hand.
+    pub fn new(value: impl Into<String>) -> Self {
+        let value: String = value.into();
+        Self(Some(Arc::new(SecretString::from(value))))
+    }
+
+    /// A secret whose value was not fetched.
+    pub fn sealed() -> Self {
+        Self(None)
+    }
+
+    /// Whether the value was not fetched.
+    pub fn is_sealed(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether the value is at hand and is the empty text.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_some_and(str::is_empty)
+    }
+
+    /// The value, for the few places that hand it to a server, a cipher or a child; none when sealed. Everything else
+    /// asks `Touch::open`, which a dry run does not have.
+    pub(crate) fn expose(&self) -> Option<&str> {
+        self.0.as_deref().map(ExposeSecret::expose_secret)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// Reads a text, or the sealed secret that a deserializer gives as a unit under the newtype name [`TOKEN`].
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a text or a secret")
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Secret, E> {
+                Ok(Secret::new(v))
+            }
+            fn visit_string<E>(self, v: String) -> Result<Secret, E> {
+                Ok(Secret::new(v))
+            }
+            fn visit_unit<E>(self) -> Result<Secret, E> {
+                Ok(Secret::sealed())
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Secret, D::Error> {
+                d.deserialize_any(Reader)
+            }
+        }
+        deserializer.deserialize_newtype_struct(TOKEN, Reader)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", SCHEMA_MARK: true })
+    }
+}
+
+/// Takes every known secret, in every form it may have been given on the way, out of a text.
+///
+/// The forms: as it is, each line of a value of several lines, percent-encoded, base64 (standard and URL-safe, at each of
+/// the three alignments, so also inside an SMTP `AUTH PLAIN`), and escaped once to three times as JSON or Rust `Debug` do.
+/// The longest match wins. Texts are given line by line; a secret is never cut by a buffer's edge.
+#[derive(Clone, Default)]
+pub struct Redactor(Option<Arc<AhoCorasick>>);
+
+impl Redactor {
+    /// A redactor for these secrets; sealed and empty ones are passed over.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut patterns: Vec<String> = Vec::new();
+        for value in secrets.into_iter().filter_map(Secret::expose) {
+            let lines = value.lines().map(str::trim).filter(|l| l.chars().count() >= 4 && *l != value);
+            for text in std::iter::once(value).chain(lines) {
+                patterns.extend(forms(text));
+            }
+        }
+        patterns.retain(|p| !p.is_empty());
+        patterns.sort();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Self(None);
+        }
+        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns);
+        Self(Some(Arc::new(built.expect("the patterns of a few secrets fit an automaton"))))
+    }
+
+    /// The text with [`MASK`] in place of every secret.
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let Some(matcher) = &self.0 else {
+            return Cow::Borrowed(text);
+        };
+        if !matcher.is_match(text) {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        matcher.replace_all_with(text, &mut out, |_, _, dst| {
+            dst.push_str(MASK);
+            true
+        });
+        Cow::Owned(out)
+    }
+
+    /// The JSON value with every text in it masked, keys too.
+    pub fn mask_json(&self, value: &serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match value {
+            Value::String(s) => Value::String(self.mask(s).into_owned()),
+            Value::Array(items) => Value::Array(items.iter().map(|v| self.mask_json(v)).collect()),
+            Value::Object(map) => {
+                Value::Object(map.iter().map(|(k, v)| (self.mask(k).into_owned(), self.mask_json(v))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+/// A text in every form a secret may be met in.
+fn forms(text: &str) -> Vec<String> {
+    let mut forms = vec![text.to_owned()];
+    let mut escaped = text.to_owned();
+    let mut debug = text.to_owned();
+    for _ in 0..3 {
+        escaped = serde_json::to_string(&escaped).map(|s| s[1..s.len() - 1].to_owned()).unwrap_or_default();
+        debug = format!("{debug:?}");
+        debug = debug[1..debug.len() - 1].to_owned();
+        forms.push(escaped.clone());
+        forms.push(debug.clone());
+    }
+    for keep in ["-_.~", "-_.!~*'()", "*-._", ""] {
+        let (upper, lower) = percent(text, keep);
+        forms.push(upper.replace("%20", "+"));
+        forms.push(upper);
+        forms.push(lower);
+    }
+    if text.len() >= 4 {
+        for url in [false, true] {
+            for shift in 0..3 {
+                forms.push(base64_inner(text.as_bytes(), shift, url));
+            }
+        }
+    }
+    forms
+}
+
+fn percent(text: &str, keep: &str) -> (String, String) {
+    let (mut upper, mut lower) = (String::new(), String::new());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) {
+            upper.push(char::from(byte));
+            lower.push(char::from(byte));
+        } else {
+            upper += &format!("%{byte:02X}");
+            lower += &format!("%{byte:02x}");
+        }
+    }
+    (upper, lower)
+}
+
+/// The characters of the base64 text (RFC 4648) of `data` after `shift` unknown bytes that depend on `data` alone.
+fn base64_inner(data: &[u8], shift: usize, url: bool) -> String {
+    const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bit = |i: usize| -> u8 {
+        let byte = data[i / 8];
+        (byte >> (7 - i % 8)) & 1
+    };
+    let bits = data.len() * 8;
+    // With `shift` bytes before it, the first sextet that starts inside the data begins after this many of its bits.
+    let first = (6 - (shift * 8) % 6) % 6;
+    (0..(bits - first) / 6)
+        .map(|n| {
+            let index = (0..6).fold(0u8, |acc, k| (acc << 1) | bit(first + n * 6 + k));
+            match (STANDARD[usize::from(index)], url) {
+                (b'+', true) => '-',
+                (b'/', true) => '_',
+                (c, _) => char::from(c),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_derived_form_is_masked() {
+        let secret = Secret::new("pä ss\"w$rd\\1");
+        let redactor = Redactor::new([&secret]);
+        let once = serde_json::to_string("pä ss\"w$rd\\1").expect("a text");
+        let thrice = serde_json::to_string(&serde_json::to_string(&once).expect("a text")).expect("a text");
+        for text in ["x pä ss\"w$rd\\1 y", "a=p%C3%A4%20ss%22w%24rd%5C1&", &once, &thrice] {
+            let masked = redactor.mask(text);
+            assert!(masked.contains(MASK), "{text} -> {masked}");
+            assert!(!masked.contains("w$rd") && !masked.contains("w%24rd"), "{masked}");
+        }
+        assert_eq!(redactor.mask("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn base64_is_masked_at_every_alignment() {
+        // `printf '\0user\0correct horse' | base64`, and the same with one and two letters more in front.
+        let redactor = Redactor::new([&Secret::new("correct horse")]);
+        for text in ["AHVzZXIAY29ycmVjdCBob3JzZQ==", "AHVzZXJhAGNvcnJlY3QgaG9yc2U=", "AHVzZXJhYgBjb3JyZWN0IGhvcnNl"] {
+            assert!(redactor.mask(text).contains(MASK), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_secret_wins_and_lines_count_alone() {
+        let redactor =
+            Redactor::new([&Secret::new("abcd"), &Secret::new("abcdef"), &Secret::new("line one\nline two\n")]);
+        assert_eq!(redactor.mask("abcdef abcd"), "*** ***");
+        assert_eq!(redactor.mask("saw line two"), "saw ***");
+    }
+
+    #[test]
+    fn a_secret_does_not_show_itself() {
+        assert_eq!(format!("{:?}", Secret::new("hunter22")), "***");
+    }
+}

@@ -1,0 +1,99 @@
+//! What a step failed at.
+
+use std::error::Error;
+use std::fmt;
+
+/// What kind of failure it was: whether trying again may help, and how the run reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Trying again as it stands will not help.
+    Permanent,
+    /// Trying again may help: a lock, a dropped connection, a server that says "later".
+    Transient,
+    /// The server could not be reached at all; trying again may help.
+    Unreachable,
+    /// A time limit of the step itself passed.
+    Timeout,
+    /// It was told to stop.
+    Cancelled,
+    /// A program ended with this exit status.
+    Exit(i32),
+    /// In a dry run: the question needs a secret that a dry run does not fetch.
+    Sealed,
+}
+
+impl Class {
+    /// Whether `retry.errors: [transient]` covers it.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Transient | Self::Unreachable)
+    }
+}
+
+/// What failed, why, and what to do. Reads after "cannot …:" or alone; never names the executor or the step, since the
+/// caller adds that. Its text may quote a secret that a server or program said: the run masks it before it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepError {
+    /// What was being done to what, and the cause: one line, lower case.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    pub class: Class,
+}
+
+impl StepError {
+    /// A failure that trying again will not mend.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None, class: Class::Permanent }
+    }
+
+    /// A failure that trying again may mend.
+    pub fn transient(what: impl Into<String>) -> Self {
+        Self::new(what).class(Class::Transient)
+    }
+
+    /// What was being done, with the whole chain of causes of `error`.
+    pub fn because(doing: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+        Self::new(format!("{doing}: {}", chain(error)))
+    }
+
+    /// The same failure of another class.
+    #[must_use]
+    pub fn class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// The same failure with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The failure of work that was told to stop.
+    pub fn cancelled() -> Self {
+        Self::new("told to stop").class(Class::Cancelled)
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for StepError {}
+
+/// An error and its causes in one line, each said once.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}

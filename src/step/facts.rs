@@ -1,0 +1,119 @@
+//! Plain facts of the run that a step may read: what a record, a mail or retention needs to know.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Ok,
+    /// It failed, and the plan says to go on.
+    Warning,
+    Failed,
+    Skipped,
+    TimedOut,
+    Cancelled,
+}
+
+impl Status {
+    /// The word a plan and a report use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a run failed at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// The step's id, else like `steps[3] (copy)`, else `-`.
+    pub step: String,
+    /// One line, masked.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What kind of thing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    Step,
+    Secret,
+    Lock,
+    Timeout,
+    Signal,
+    Unreachable,
+}
+
+impl FailureKind {
+    /// The word a plan and a report use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Secret => "secret",
+            Self::Lock => "lock",
+            Self::Timeout => "timeout",
+            Self::Signal => "signal",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// One step of the run so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepFact {
+    /// The id, else like `steps[3] (copy)`.
+    pub label: String,
+    pub uses: String,
+    pub status: Status,
+    /// The plan says `continue_on_error`.
+    pub allowed: bool,
+    /// The executor makes archives or copies.
+    pub publishes: bool,
+    pub seconds: f64,
+    pub attempts: u32,
+    /// One line, masked.
+    pub error: Option<String>,
+}
+
+/// An archive that an earlier step of a dry run would have made by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upcoming {
+    pub path: PathBuf,
+    /// The database's name; none for an archive of files.
+    pub database: Option<String>,
+}
+
+/// What a step may know of the run around it.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// The plan's name.
+    pub plan: String,
+    /// The run's id, like `20261122T213000Z-3f9c`.
+    pub run: String,
+    pub started_at: DateTime<Utc>,
+    /// The name of this machine.
+    pub host: String,
+    pub target: Option<String>,
+    /// The run's `run.log`; none in a dry run.
+    pub log_file: Option<PathBuf>,
+    pub log_dir: Option<PathBuf>,
+    pub failure: Option<Failure>,
+    /// The steps that ended so far, in order; in a handler, all of them.
+    pub steps: Vec<StepFact>,
+    /// The last lines of the log, masked.
+    pub log_tail: Vec<String>,
+    /// In a dry run, what earlier steps would have published.
+    pub upcoming: Vec<Upcoming>,
+}

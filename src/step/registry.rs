@@ -1,0 +1,121 @@
+//! The registry: a plain list of cards, one an executor, made of function pointers. Types are erased here, once.
+
+use std::pin::Pin;
+
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
+use serde::de::IntoDeserializer;
+
+use super::{Fault, Look, Preview, Step, StepError, Touch};
+use crate::value::Value;
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One executor's card.
+pub struct Entry {
+    /// The name after `uses:`.
+    pub name: &'static str,
+    /// A `with:` block in YAML.
+    pub example: &'static str,
+    /// Whether it makes archives or copies.
+    pub publishes: bool,
+    params: fn() -> Schema,
+    outputs: fn(&serde_json::Value) -> Schema,
+    check: fn(&serde_json::Value) -> Vec<Fault>,
+    plan: for<'a> fn(Value, &'a Look) -> Boxed<'a, Result<Decided, StepError>>,
+}
+
+type Apply = Box<dyn for<'a> FnOnce(&'a Touch) -> Boxed<'a, Result<Value, StepError>> + Send>;
+
+/// A step's decision: what people see of it, and the work itself.
+pub struct Decided {
+    pub preview: Preview,
+    apply: Apply,
+}
+
+impl Decided {
+    /// Does what was decided; gives the outputs, a map.
+    ///
+    /// # Errors
+    /// What the executor failed at.
+    pub async fn apply(self, touch: &Touch) -> Result<Value, StepError> {
+        (self.apply)(touch).await
+    }
+}
+
+impl Entry {
+    /// The card of an executor.
+    pub const fn of<S: Step>() -> Self {
+        Self {
+            name: S::NAME,
+            example: S::EXAMPLE,
+            publishes: S::PUBLISHES,
+            params: schema::<S::Params>,
+            outputs: S::outputs,
+            check: S::check,
+            plan: |params, look| Box::pin(decide::<S>(params, look)),
+        }
+    }
+
+    /// The JSON Schema (draft-07) of the parameters; its description is the executor's.
+    pub fn params(&self) -> Schema {
+        (self.params)()
+    }
+
+    /// The JSON Schema of the outputs of a step with these parameters, as written.
+    pub fn outputs(&self, with: &serde_json::Value) -> Schema {
+        (self.outputs)(with)
+    }
+
+    /// What the schema cannot say of the parameters, as written.
+    pub fn check(&self, with: &serde_json::Value) -> Vec<Fault> {
+        (self.check)(with)
+    }
+
+    /// Reads the parameters and decides.
+    ///
+    /// # Errors
+    /// Parameters that do not fit, or what the executor found when it looked.
+    pub async fn plan(&self, with: Value, look: &Look) -> Result<Decided, StepError> {
+        (self.plan)(with, look).await
+    }
+}
+
+fn schema<T: schemars::JsonSchema>() -> Schema {
+    SchemaGenerator::from(SchemaSettings::draft07()).into_root_schema_for::<T>()
+}
+
+async fn decide<S: Step>(with: Value, look: &Look) -> Result<Decided, StepError> {
+    let params = <S::Params as serde::Deserialize>::deserialize(with.into_deserializer())
+        .map_err(|e| StepError::new(format!("parameters: {e}")))?;
+    let work = S::plan(params, look).await?;
+    let preview = S::preview(&work);
+    Ok(Decided { preview, apply: Box::new(move |touch| Box::pin(act::<S>(work, touch))) })
+}
+
+async fn act<S: Step>(work: S::Work, touch: &Touch) -> Result<Value, StepError> {
+    let output = S::apply(work, touch).await?;
+    let json = serde_json::to_value(output).map_err(|e| StepError::because("outputs", &e))?;
+    Ok(Value::from(&json))
+}
+
+/// The executors that plans may use, in an order that means something to people.
+#[derive(Clone, Copy)]
+pub struct Registry(pub &'static [Entry]);
+
+impl Registry {
+    /// The executor of that name.
+    pub fn get(&self, name: &str) -> Option<&'static Entry> {
+        self.0.iter().find(|e| e.name == name)
+    }
+
+    /// All executors, in order.
+    pub fn iter(&self) -> std::slice::Iter<'static, Entry> {
+        self.0.iter()
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|e| e.name)
+    }
+}
