@@ -12,7 +12,7 @@
 //!    | step       typed Params -> decided Work                    plan(): may look       a dry run stops here
 //!    | steps/x    Work -> Output                                  apply(): touches the world
 //!    | run        order, retry, timeout, cancel, lock             Event, Event, Event…   masked here, once
-//!    v journal · report · notify                                  read events; nobody reads them back
+//!    v journal · report                                           read events; nobody reads them back
 //! ```
 //!
 //! `Checked` is made only by `plan::check`, the decided work only by a step's `plan`, and `apply` takes only decided
@@ -40,7 +40,7 @@
 //! | [`steps`] | one executor a file, and the list |
 //! | [`plan`] | model, schema from the registry, checks |
 //! | [`run`] | secrets, next step, attempts, preview; emits events |
-//! | [`journal`], [`report`], [`notify`] | readers of events |
+//! | [`journal`], [`report`] | readers of events |
 //! | [`cli`] | arguments, wiring, signals, exit codes |
 
 pub mod archive;
@@ -52,7 +52,6 @@ pub mod event;
 pub mod files;
 pub mod journal;
 pub mod mail;
-pub mod notify;
 pub mod plan;
 pub mod postgres;
 pub mod process;

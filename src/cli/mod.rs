@@ -1,1 +1,67 @@
-//! In the making.
+//! Arguments, wiring, signals, exit codes: the only room that knows the executors and all the readers.
+
+mod args;
+mod docs;
+mod exit;
+mod input;
+mod output;
+mod run;
+mod signals;
+mod validate;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Cli, Command, RunArgs};
+use exit::Exit;
+use output::Terms;
+
+/// Runs the program with these arguments, its own name first.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::run::quiet_panics();
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let parsed = Cli::command().color(output::help_color(&argv)).try_get_matches_from(&argv);
+    let cli = match parsed.and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, a mistake to standard error; a reader who left is no mistake.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });
+        }
+    };
+    let terms = Terms::new(&cli.global);
+    let exit = match dispatch(cli, &terms) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            terms.error(&failure.text, failure.hint.as_deref());
+            failure.exit
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
+    match cli.command {
+        Some(Command::Run(run)) => run::run(run, terms),
+        Some(Command::Validate(validate)) => validate::validate(&validate, terms),
+        Some(Command::Schema) => docs::schema(terms),
+        Some(Command::Steps(steps)) => docs::steps(steps.name.as_deref(), terms),
+        Some(Command::Completions(shell)) => docs::completions(shell.shell, terms),
+        Some(Command::Man) => docs::man(terms),
+        None => match cli.run.plan {
+            Some(_) => run::run(cli.run, terms),
+            None => {
+                // Without anything to do, say what there is to do.
+                let _ = Cli::command().color(output::help_color(&[])).print_help();
+                Ok(Exit::Usage)
+            }
+        },
+    }
+}
+
+/// The path of a plan that the arguments must have.
+fn plan_path(args: &RunArgs) -> Result<&std::path::Path, exit::Failure> {
+    args.plan.as_deref().ok_or_else(|| exit::Failure::usage("no plan was given; write `runplan run PLAN`"))
+}

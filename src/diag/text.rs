@@ -3,7 +3,8 @@
 use super::{Finding, Severity, Sources};
 
 /// The findings as people read them: place, severity, code, message, help.
-pub fn render(sources: &Sources, findings: &[Finding]) -> String {
+pub fn render(sources: &Sources, findings: &[Finding], color: bool) -> String {
+    let bold = |text: &str| if color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
     let mut out = String::new();
     for finding in findings {
         let place = sources.place(finding.span);
@@ -11,13 +12,23 @@ pub fn render(sources: &Sources, findings: &[Finding]) -> String {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        out += &format!(
-            "{}:{}:{}: {severity}[{}]: {}\n",
-            place.file, place.line, place.column, finding.code, finding.message
-        );
-        for text in finding.label.iter().chain(&finding.help) {
-            out += &format!("  {text}\n");
+        let head = bold(&format!("{severity}[{}]: {}", finding.code, finding.message));
+        out += &format!("{head}\n  --> {}:{}:{}\n", place.file, place.line, place.column);
+        let line = sources.get(finding.span.source).text.lines().nth(place.line - 1).unwrap_or_default();
+        let width = if place.end_line == place.line { place.end_column.saturating_sub(place.column).max(1) } else { 1 };
+        let number = place.line.to_string();
+        let gutter = " ".repeat(number.len());
+        let pad: String = line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let label = finding.label.as_ref().map(|l| format!(" {l}")).unwrap_or_default();
+        out += &format!("{gutter} |\n{number} | {line}\n{gutter} | {pad}{}{label}\n", "^".repeat(width));
+        for (span, text) in &finding.related {
+            let place = sources.place(*span);
+            out += &format!("{gutter} = note: {}:{}:{}: {text}\n", place.file, place.line, place.column);
         }
+        if let Some(help) = &finding.help {
+            out += &format!("{gutter} = help: {help}\n");
+        }
+        out.push('\n');
     }
     out
 }

@@ -1,1 +1,72 @@
-//! In the making.
+//! Files and folders as runplan handles them: the state folder, the run lock, names in a folder, old logs.
+//!
+//! Knows no plan and no step.
+
+mod lock;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::step::Env;
+
+pub use lock::{Attempt, Lock};
+
+/// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
+/// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Without a home it lies in the system's temporary folder.
+pub fn state_dir(env: &Env) -> PathBuf {
+    let set = |name: &str| env.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else {
+        set("XDG_STATE_HOME").filter(|p| p.is_absolute()).or_else(|| set("HOME").map(|h| h.join(".local/state")))
+    };
+    base.unwrap_or_else(std::env::temp_dir).join("runplan")
+}
+
+/// The names in a folder, in no order; one that is no UTF-8 is not ours and left out.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn folder_names(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Removes the folder of an old run below `root`. A symbolic link is refused, and so is the folder of a run that still
+/// writes its journal.
+///
+/// # Errors
+/// Why the folder stays.
+pub fn remove_run_dir(root: &Path, name: &str) -> io::Result<()> {
+    if name.is_empty() || name.contains(['/', '\\']) || name == "." || name == ".." {
+        return Err(io::Error::other("it is no name of a folder"));
+    }
+    let dir = root.join(name);
+    if !dir.symlink_metadata()?.is_dir() {
+        return Err(io::Error::other("it is no folder"));
+    }
+    if let Ok(events) = std::fs::File::open(dir.join("events.jsonl"))
+        && matches!(events.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+    {
+        return Err(io::Error::other("its run still goes on"));
+    }
+    std::fs::remove_dir_all(dir)
+}
+
+/// Makes a folder and those above it, closed to others (0700).
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(dir)
+}

@@ -3,13 +3,16 @@
 //! Knows what a plan means and everything that can be known of it without running it. Reads no file but the plan's own
 //! text and what it includes; fetches no secret, asks no server.
 
+mod database;
 mod model;
+mod params;
 
 use std::path::PathBuf;
 
 use crate::diag::{Finding, Sources};
 use crate::step::Registry;
 
+pub use database::resolve_database;
 pub use model::{Items, Lock, Logs, Overlap, Param, ParamType, Plan, Retry, RetryOn, StepPlan, When};
 
 /// The text of a plan and where it came from.

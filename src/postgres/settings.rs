@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::Span;
 use crate::secret::Secret;
+use crate::step::Env;
 
 /// How to reach a database. What is absent comes from `PGHOST` and its like, then from libpq's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -53,4 +54,72 @@ pub enum SslMode {
     VerifyCa,
     /// Always, with such a certificate made out for this host name.
     VerifyFull,
+}
+
+/// Why settings cannot be completed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
+impl Settings {
+    /// What is absent comes from `PGHOST` and its like, then from libpq's defaults (PostgreSQL manual, "Environment
+    /// Variables" and "Parameter Key Words").
+    ///
+    /// # Errors
+    /// A variable whose value does not fit, or one that we do not read while `pg_dump` would.
+    pub fn resolve(&self, env: &Env) -> Result<Self, Unusable> {
+        let set = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
+        if env.contains_key("PGSERVICE") {
+            return Err(Unusable(
+                "`PGSERVICE` is set, and service files are not read: unset it and write the settings under `database`"
+                    .to_owned(),
+            ));
+        }
+        let number = |name: &str| -> Result<Option<u16>, Unusable> {
+            let wrong = |v: &str| Unusable(format!("`{name}` is `{v}`, expected a number"));
+            set(name).map(|v| v.parse().map_err(|_| wrong(&v))).transpose()
+        };
+        let sslmode = match (self.sslmode, set("PGSSLMODE")) {
+            (Some(mode), _) => mode,
+            (None, None) => SslMode::default(),
+            (None, Some(text)) => serde_json::from_value(text.clone().into()).map_err(|_| {
+                Unusable(format!(
+                    "`PGSSLMODE` is `{text}`, expected disable, prefer, require, verify-ca or verify-full"
+                ))
+            })?,
+        };
+        let user = self
+            .user
+            .clone()
+            .or_else(|| set("PGUSER"))
+            .or_else(|| set("USER"))
+            .or_else(|| set("LOGNAME"))
+            .unwrap_or_else(|| "postgres".to_owned());
+        let timeout = match self.connect_timeout {
+            Some(limit) => Some(limit),
+            None => {
+                number("PGCONNECT_TIMEOUT")?.filter(|s| *s > 0).map(|s| Span(std::time::Duration::from_secs(s.into())))
+            }
+        };
+        Ok(Self {
+            host: self.host.clone().or_else(|| set("PGHOST")).or_else(|| Some(default_host())),
+            port: match self.port {
+                Some(port) => Some(port),
+                None => Some(number("PGPORT")?.unwrap_or(5432)),
+            },
+            dbname: self.dbname.clone().or_else(|| set("PGDATABASE")).or_else(|| Some(user.clone())),
+            user: Some(user),
+            password: self.password.clone().or_else(|| set("PGPASSWORD").map(Secret::new)),
+            sslmode: Some(sslmode),
+            sslrootcert: self.sslrootcert.clone().or_else(|| set("PGSSLROOTCERT")),
+            connect_timeout: timeout,
+        })
+    }
+}
+
+/// The folder of the server's Unix socket where there is one, as the distributions build libpq, else this machine.
+fn default_host() -> String {
+    let sockets = ["/var/run/postgresql", "/tmp"];
+    let found = sockets.into_iter().find(|d| cfg!(unix) && std::path::Path::new(d).join(".s.PGSQL.5432").exists());
+    found.unwrap_or("localhost").to_owned()
 }

@@ -1,1 +1,7 @@
-//! In the making.
+//! Readers of events for whoever sits in front: lines and progress bars on a terminal, one JSON document for programs.
+
+mod result;
+mod terminal;
+
+pub use result::{Collector, RunResult, SCHEMA_VERSION, StepResult};
+pub use terminal::{Style, Terminal, Verbosity, summary};

@@ -106,6 +106,8 @@ pub struct RunFacts {
     /// The name of this machine.
     pub host: String,
     pub target: Option<String>,
+    /// The name of the plan's database.
+    pub database: Option<String>,
     /// The run's `run.log`; none in a dry run.
     pub log_file: Option<PathBuf>,
     pub log_dir: Option<PathBuf>,

@@ -9,6 +9,9 @@ use serde::de::IntoDeserializer;
 use super::{Fault, Look, Preview, Step, StepError, Touch};
 use crate::value::Value;
 
+/// The key of a JSON Schema that marks connection settings.
+pub const DATABASE_MARK: &str = "x-runplan-database";
+
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One executor's card.
@@ -70,6 +73,19 @@ impl Entry {
     /// What the schema cannot say of the parameters, as written.
     pub fn check(&self, with: &serde_json::Value) -> Vec<Fault> {
         (self.check)(with)
+    }
+
+    /// Whether the parameter `database` takes connection settings, which the run fills with the plan's own.
+    pub fn takes_database(&self) -> bool {
+        let schema = self.params();
+        let Some(field) = schema.pointer("/properties/database") else { return false };
+        let marked = |s: &serde_json::Value| s.get(DATABASE_MARK).is_some();
+        let by_reference = |s: &serde_json::Value| {
+            let name = s.get("$ref").and_then(|r| r.as_str()).and_then(|r| r.strip_prefix('#'));
+            name.and_then(|n| schema.pointer(n)).is_some_and(marked)
+        };
+        let parts = ["allOf", "anyOf"].into_iter().filter_map(|k| field.get(k).and_then(|v| v.as_array())).flatten();
+        std::iter::once(field).chain(parts).any(|s| marked(s) || by_reference(s))
     }
 
     /// Reads the parameters and decides.

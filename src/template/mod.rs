@@ -1,9 +1,25 @@
 //! `${{ … }}`: parse, list the names read, infer the type, render; the scope a template may see.
+//!
+//! A text is cut into plain pieces and expressions by a scanner that knows string literals, so `{{ }}`, `{% %}` and
+//! `{# #}` are plain text. Expressions are parsed by minijinja's parser into a tree of our own and evaluated here: that
+//! way a secret taints what is made from it, a missing name is an error, and values of different types never compare as
+//! merely unequal. What a template gives is never parsed again.
+
+mod eval;
+mod filters;
+mod infer;
+mod syntax;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::value::Value;
+use crate::secret::Secret;
+use crate::value::{AT_RUN_TIME, Value};
+
+pub use filters::{FILTERS, TESTS};
+pub use syntax::{parse, parse_expression};
+
+use syntax::{Ast, Kind};
 
 /// A text with expressions in it.
 #[derive(Debug, Clone)]
@@ -13,7 +29,7 @@ pub struct Template {
 
 /// A piece of a template.
 #[derive(Debug, Clone)]
-pub enum Part {
+enum Part {
     Text(String),
     Expression(Expression),
 }
@@ -23,6 +39,7 @@ pub enum Part {
 pub struct Expression {
     /// Byte range of the expression itself in the text that was parsed.
     pub range: Range<usize>,
+    ast: Ast,
 }
 
 /// What is wrong with an expression; ranges are bytes of the text that was parsed.
@@ -49,6 +66,22 @@ pub enum ProblemKind {
     Type,
 }
 
+impl Problem {
+    fn new(kind: ProblemKind, range: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), help: None, range: range.clone(), replacement: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn mend(mut self, replacement: impl Into<String>) -> Self {
+        self.replacement = Some(replacement.into());
+        self
+    }
+}
+
 /// A name that an expression reads: `steps.dump.outputs.path` is four segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
@@ -57,7 +90,7 @@ pub struct Name {
     pub ranges: Vec<Range<usize>>,
     /// The whole name.
     pub range: Range<usize>,
-    /// The name stands under `default`, so it may be missing.
+    /// The name stands under `default` or `is defined`, so it may be missing.
     pub defaulted: bool,
 }
 
@@ -79,27 +112,32 @@ pub enum Type {
     Secret,
 }
 
+impl Type {
+    /// The type as a message names it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Any => "any value".to_owned(),
+            Self::Null => "null".to_owned(),
+            Self::Bool => "a boolean".to_owned(),
+            Self::Int => "an integer".to_owned(),
+            Self::Float => "a number".to_owned(),
+            Self::Text => "a text".to_owned(),
+            Self::List(items) if **items == Self::Any => "a list".to_owned(),
+            Self::List(items) => {
+                let item = items.name();
+                let item = item.trim_start_matches("a ").trim_start_matches("an ");
+                format!("a list of {item}s")
+            }
+            Self::Map(_) | Self::Open(_) => "a map".to_owned(),
+            Self::Secret => "a secret".to_owned(),
+        }
+    }
+}
+
 /// The values that templates may read, a map of roots: `params`, `vars`, `steps`, …
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     pub roots: crate::value::Map,
-}
-
-/// Parses a text with `${{ … }}` in it.
-///
-/// # Errors
-/// Every expression that does not parse.
-pub fn parse(text: &str) -> Result<Template, Vec<Problem>> {
-    let _ = text;
-    Ok(Template { parts: Vec::new() })
-}
-
-/// Parses a bare expression, like a `when`.
-///
-/// # Errors
-/// Why it does not parse.
-pub fn parse_expression(text: &str) -> Result<Expression, Problem> {
-    Ok(Expression { range: 0..text.len() })
 }
 
 impl Template {
@@ -111,11 +149,39 @@ impl Template {
         })
     }
 
-    /// The type of what it gives, and what is wrong with the types in it. Names that `scope` does not have are not
-    /// reported here but by whoever checks [`Expression::names`].
+    /// Whether it has no expression at all.
+    pub fn is_plain(&self) -> bool {
+        self.expressions().next().is_none()
+    }
+
+    /// The expression, when the whole text is one.
+    pub fn whole(&self) -> Option<&Expression> {
+        match self.parts.as_slice() {
+            [Part::Expression(expression)] => Some(expression),
+            _ => None,
+        }
+    }
+
+    /// The type of what it gives, and what is wrong with the types in it. A name that `scope` does not have is of any
+    /// type: whoever checks [`Expression::names`] reports it.
     pub fn infer(&self, scope: &Type) -> (Type, Vec<Problem>) {
-        let _ = scope;
-        (Type::Any, Vec::new())
+        if let Some(expression) = self.whole() {
+            return expression.infer(scope);
+        }
+        let mut result = Type::Text;
+        let mut problems = Vec::new();
+        for expression in self.expressions() {
+            let (found, mut more) = expression.infer(scope);
+            problems.append(&mut more);
+            match found {
+                Type::Secret => result = Type::Secret,
+                Type::Bool | Type::Null | Type::List(_) | Type::Map(_) | Type::Open(_) => {
+                    problems.push(into_text(&found.name(), &expression.range, matches!(found, Type::List(_))));
+                }
+                Type::Any | Type::Int | Type::Float | Type::Text => {}
+            }
+        }
+        (result, problems)
     }
 
     /// The value it gives.
@@ -123,21 +189,65 @@ impl Template {
     /// # Errors
     /// A missing name, types that do not go together.
     pub fn render(&self, scope: &Scope) -> Result<Value, Problem> {
-        let _ = scope;
-        Ok(Value::Null)
+        if let Some(expression) = self.whole() {
+            return expression.eval(scope);
+        }
+        let mut text = String::new();
+        let (mut secret, mut sealed, mut unknown) = (false, false, false);
+        for part in &self.parts {
+            let expression = match part {
+                Part::Text(plain) => {
+                    text += plain;
+                    continue;
+                }
+                Part::Expression(expression) => expression,
+            };
+            match expression.eval(scope)? {
+                Value::Text(piece) => text += &piece,
+                Value::Int(number) => text += &number.to_string(),
+                Value::Float(number) => text += &number.to_string(),
+                Value::Secret(piece) => {
+                    secret = true;
+                    match piece.expose() {
+                        Some(piece) => text += piece,
+                        None => sealed = true,
+                    }
+                }
+                Value::Unknown => {
+                    unknown = true;
+                    text += AT_RUN_TIME;
+                }
+                other => return Err(into_text(other.kind(), &expression.range, matches!(other, Value::List(_)))),
+            }
+        }
+        Ok(match (secret, sealed, unknown) {
+            (true, true, _) | (true, _, true) => Value::Secret(Secret::sealed()),
+            (true, false, false) => Value::Secret(Secret::new(text)),
+            (false, _, true) => Value::Unknown,
+            _ => Value::Text(text),
+        })
     }
+}
+
+/// The problem of a value that has no one spelling as text.
+fn into_text(kind: &str, range: &Range<usize>, list: bool) -> Problem {
+    let problem = Problem::new(ProblemKind::Type, range, format!("{kind} cannot be put into a text"));
+    if list { problem.help("join it: `${{ … | join(\",\") }}`") } else { problem }
 }
 
 impl Expression {
     /// Every name it reads, as far as it is written out.
     pub fn names(&self) -> Vec<Name> {
-        Vec::new()
+        let mut names = Vec::new();
+        collect(&self.ast, false, &mut names);
+        names
     }
 
-    /// The type of what it gives.
+    /// The type of what it gives, and what is wrong with the types in it.
     pub fn infer(&self, scope: &Type) -> (Type, Vec<Problem>) {
-        let _ = scope;
-        (Type::Any, Vec::new())
+        let mut problems = Vec::new();
+        let found = infer::infer(&self.ast, scope, &mut problems);
+        (found, problems)
     }
 
     /// The value it gives.
@@ -145,8 +255,50 @@ impl Expression {
     /// # Errors
     /// A missing name, types that do not go together.
     pub fn eval(&self, scope: &Scope) -> Result<Value, Problem> {
-        let _ = scope;
-        Ok(Value::Null)
+        eval::eval(&self.ast, scope).map(eval::Got::into_value)
+    }
+
+    /// The value of an expression that reads no name, such as `1 < 2`; none for all others.
+    pub fn constant(&self) -> Option<Value> {
+        if self.names().is_empty() { self.eval(&Scope::default()).ok() } else { None }
+    }
+}
+
+/// The path of a chain of names, as far as it is written out.
+fn path(ast: &Ast) -> Option<(Vec<String>, Vec<Range<usize>>)> {
+    match &ast.kind {
+        Kind::Var(name) => Some((vec![name.clone()], vec![ast.range.clone()])),
+        Kind::Attr(of, name, range) => {
+            let (mut names, mut ranges) = path(of)?;
+            names.push(name.clone());
+            ranges.push(range.clone());
+            Some((names, ranges))
+        }
+        Kind::Item(of, index) => match &index.kind {
+            Kind::Const(Value::Text(name)) => {
+                let (mut names, mut ranges) = path(of)?;
+                names.push(name.clone());
+                ranges.push(index.range.clone());
+                Some((names, ranges))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn collect(ast: &Ast, defaulted: bool, names: &mut Vec<Name>) {
+    if let Some((path, ranges)) = path(ast) {
+        names.push(Name { path, ranges, range: ast.range.clone(), defaulted });
+        return;
+    }
+    match &ast.kind {
+        Kind::Filter(name, of, arguments) => {
+            collect(of, defaulted || name == "default", names);
+            arguments.iter().for_each(|(_, a)| collect(a, defaulted, names));
+        }
+        Kind::Test(_, of, _) => collect(of, true, names),
+        _ => ast.children().for_each(|child| collect(child, defaulted, names)),
     }
 }
 
@@ -155,6 +307,26 @@ impl Expression {
 /// # Errors
 /// The first problem, with the JSON pointer of the leaf.
 pub fn render_json(json: &serde_json::Value, scope: &Scope) -> Result<Value, (String, Problem)> {
-    let _ = scope;
-    Ok(Value::from(json))
+    match json {
+        serde_json::Value::String(text) if text.contains("${{") => {
+            let template = parse(text).map_err(|mut p| (String::new(), p.remove(0)))?;
+            template.render(scope).map_err(|p| (String::new(), p))
+        }
+        serde_json::Value::Array(items) => {
+            let items = items.iter().enumerate().map(|(i, item)| below(&i.to_string(), render_json(item, scope)));
+            Ok(Value::List(items.collect::<Result<_, _>>()?))
+        }
+        serde_json::Value::Object(map) => {
+            let entries = map.iter().map(|(k, v)| Ok((k.clone(), below(k, render_json(v, scope))?)));
+            Ok(Value::Map(entries.collect::<Result<_, _>>()?))
+        }
+        other => Ok(Value::from(other)),
+    }
 }
+
+fn below(key: &str, result: Result<Value, (String, Problem)>) -> Result<Value, (String, Problem)> {
+    result.map_err(|(at, problem)| (format!("/{}{at}", key.replace('~', "~0").replace('/', "~1")), problem))
+}
+
+#[cfg(test)]
+mod tests;

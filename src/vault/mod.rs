@@ -1,7 +1,13 @@
 //! Where a secret comes from, and fetching it.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::cancel::Cancel;
+use crate::secret::Secret;
+use crate::step::Env;
 
 /// Where a secret comes from: exactly one of the keys.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -16,4 +22,95 @@ pub struct Source {
     /// The program and its arguments that print it on standard output; a last line end is not part of it.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+}
+
+/// A secret that was fetched.
+#[derive(Debug)]
+pub struct Found {
+    pub secret: Secret,
+    /// What is doubtful about it, a line each; never its value.
+    pub warnings: Vec<String>,
+}
+
+/// Why a secret is missing; never quotes a value.
+#[derive(Debug, thiserror::Error)]
+#[error("the secret `{name}` is missing: {why}")]
+pub struct VaultError {
+    pub name: String,
+    pub why: String,
+}
+
+/// How long a secret's program may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Fetches a secret. A last line end of a file or of a program's output is not part of it.
+///
+/// # Errors
+/// It is missing or empty.
+pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> Result<Found, VaultError> {
+    let missing = |why: String| VaultError { name: name.to_owned(), why };
+    let mut warnings = Vec::new();
+    let value = match (&source.env, &source.file, &source.command) {
+        (Some(variable), None, None) => env
+            .get(variable)
+            .cloned()
+            .ok_or_else(|| missing(format!("the environment variable `{variable}` is not set")))?,
+        (None, Some(file), None) => {
+            let text =
+                std::fs::read_to_string(file).map_err(|e| missing(format!("the file `{file}` cannot be read: {e}")))?;
+            warnings.extend(exposed(name, file));
+            without_line_end(text)
+        }
+        (None, None, Some(argv)) => without_line_end(ask(argv, env, cancel).await.map_err(missing)?),
+        _ => return Err(missing("it needs exactly one of `env`, `file` and `command`".to_owned())),
+    };
+    if value.is_empty() {
+        return Err(missing("its value is empty".to_owned()));
+    }
+    if value.chars().count() < 4 {
+        warnings
+            .push(format!("the secret `{name}` has fewer than four characters: masking it may mask other text too"));
+    }
+    Ok(Found { secret: Secret::new(value), warnings })
+}
+
+fn without_line_end(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
+
+#[cfg(unix)]
+fn exposed(name: &str, file: &str) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0)
+        .then(|| format!("the file of the secret `{name}` can be read by others (mode {mode:03o}): chmod 600 {file}"))
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &str, _: &str) -> Option<String> {
+    None
+}
+
+/// What a program prints on standard output.
+async fn ask(argv: &[String], env: &Env, cancel: &Cancel) -> Result<String, String> {
+    let (program, arguments) = argv.split_first().ok_or("`command` is empty")?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).env_clear().envs(env).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let cancel = cancel.child(Some(LIMIT));
+    let output = tokio::select! {
+        output = command.output() => output.map_err(|e| format!("`{program}` cannot be started: {e}"))?,
+        _ = cancel.cancelled() => return Err(format!("`{program}` gave no answer in {} s", LIMIT.as_secs())),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().map(|l| format!(": {l}")).unwrap_or_default();
+        return Err(format!("`{program}` failed ({}){last}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("`{program}` printed what is no UTF-8 text"))
 }

@@ -2,10 +2,14 @@
 //!
 //! The stream of events is the one source: terminal, log, report, mail and history are readers of it.
 
+mod text;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::step::{Failure, Level, Progress, Status};
+
+pub use text::{Said, lines, seconds, title};
 
 /// The version of the shape below.
 pub const SCHEMA_VERSION: u32 = 1;

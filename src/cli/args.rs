@@ -1,0 +1,132 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// A declarative job runner for people who keep PostgreSQL databases.
+///
+/// `runplan plans/nightly.yaml` runs a plan; it is short for `runplan run plans/nightly.yaml`.
+///
+/// Progress and logs go to standard error, results to standard output.
+///
+/// Exit codes: 0 done; 1 a step failed; 2 wrong command line; 73 a log or state file could not be written; 75 another run
+/// holds the lock; 77 a secret is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
+/// terminated.
+#[derive(Debug, Parser)]
+#[command(name = "runplan", version, args_conflicts_with_subcommands = true, max_term_width = 120)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Say more: also what executors note as detail
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say less: only warnings and the end
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colour; `auto` honours NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a plan
+    Run(RunArgs),
+    /// Check plans without running them
+    Validate(ValidateArgs),
+    /// Print the JSON Schema of plans, for editors
+    Schema,
+    /// List the executors, or show one with its parameters, outputs and an example
+    Steps(StepsArgs),
+    /// Print a completion script for a shell
+    Completions(ShellArgs),
+    /// Print the manual page, in roff
+    Man,
+}
+
+/// How to run a plan.
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    /// Set a parameter of the plan; read by its declared type
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub params_file: Option<PathBuf>,
+    /// Show what would be done, with the real decisions, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Take only steps with one of these tags
+    #[arg(short, long, value_name = "TAG", value_delimiter = ',')]
+    pub tags: Vec<String>,
+    /// Leave out steps with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub skip_tags: Vec<String>,
+    /// Take only these steps
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Leave out these steps
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Start at this step
+    #[arg(long, value_name = "ID")]
+    pub from: Option<String>,
+    /// What to print on standard output at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// What a run prints at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Plan files, folders (all `*.yaml` and `*.yml` below), or `-` for standard input
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub deny_warnings: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StepsArgs {
+    /// The executor
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ShellArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,139 @@
+//! Plans and parameters from files, standard input and the command line.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::exit::Failure;
+use crate::diag;
+use crate::document::Document;
+use crate::plan::{Input, Plan};
+use crate::value::{Map, Value};
+
+/// The largest plan that is read, in bytes: far more than anybody writes, far less than memory.
+const LIMIT: u64 = 4 << 20;
+
+/// Reads a plan; `-` is standard input.
+///
+/// # Errors
+/// A file that is missing, unreadable, too large or no UTF-8: exit code 2.
+pub fn read_plan(path: &Path) -> Result<Input, Failure> {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    if path == Path::new("-") {
+        let text = read(io::stdin().lock()).map_err(|e| Failure::usage(format!("cannot read standard input: {e}")))?;
+        return Ok(Input { name: "<stdin>".to_owned(), dir: here, text });
+    }
+    let name = path.to_string_lossy().into_owned();
+    let cannot = |e: io::Error| {
+        let failure = Failure::usage(format!("cannot read the plan `{name}`: {e}"));
+        match near(path) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None => failure,
+        }
+    };
+    let file = fs::File::open(path).map_err(cannot)?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        return Err(Failure::usage(format!("`{name}` is a folder, not a plan"))
+            .hint(format!("name a file in it, or check all of them with `runplan validate {name}`")));
+    }
+    let text = read(file).map_err(cannot)?;
+    let full = std::path::absolute(path).unwrap_or_else(|_| here.join(path));
+    let dir = full.parent().map_or(here, Path::to_path_buf);
+    Ok(Input { name, dir, text })
+}
+
+fn read(from: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LIMIT >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        io::Error::other(format!(
+            "it is not UTF-8 text: the byte at offset {} is not part of a character",
+            e.utf8_error().valid_up_to()
+        ))
+    })
+}
+
+/// The name beside a missing file, or of a command, that is nearest to what was typed.
+fn near(path: &Path) -> Option<String> {
+    let word = path.file_name()?.to_str()?;
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = fs::read_dir(dir)
+        .map(|entries| entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect())
+        .unwrap_or_default();
+    if let Some(name) = diag::nearest(word, names.iter().map(String::as_str)) {
+        return Some(path.with_file_name(name).to_string_lossy().into_owned());
+    }
+    let commands = ["run", "validate", "schema", "steps", "completions", "man", "help"];
+    diag::nearest(word, commands).map(|c| format!("runplan {c}"))
+}
+
+/// The values of a plan's parameters: the defaults, over them the file, over that `-p`.
+///
+/// # Errors
+/// Unknown names, values that do not fit, required ones that are missing: exit code 2, all of them at once.
+pub fn read_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Map, Failure> {
+    let mut problems = Vec::new();
+    let mut values = Map::new();
+    let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
+        Ok(value) => {
+            values.retain(|(n, _): &(String, Value)| n != name);
+            values.push((name.to_owned(), value));
+        }
+        Err(problem) => problems.push(format!("parameter `{name}`{from}: {problem}")),
+    };
+    let unknown = |name: &str| match diag::nearest(name, plan.params.names()) {
+        Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
+        None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
+    };
+    if let Some(path) = file {
+        let from = format!(" in `{}`", path.display());
+        for (name, json) in read_params_file(path)? {
+            let value = plan.params.get(&name).map_or_else(|| Err(unknown(&name)), |p| p.accept(&json));
+            set(&name, value, &from);
+        }
+    }
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
+        };
+        let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
+        set(name, value, "");
+    }
+    let mut all = Map::new();
+    for (name, param) in plan.params.iter() {
+        match (values.iter().find(|(n, _)| n == name), &param.default) {
+            (Some((_, value)), _) => all.push((name.to_owned(), value.clone())),
+            (None, Some(default)) => all.push((name.to_owned(), Value::from(default))),
+            // Said once: a value that was refused is not also missing.
+            (None, None) if problems.iter().any(|p| p.starts_with(&format!("parameter `{name}`"))) => {}
+            (None, None) => problems.push(format!("parameter `{name}` is required: write `-p {name}=VALUE`")),
+        }
+    }
+    if problems.is_empty() { Ok(all) } else { Err(Failure::usage(problems.join("\nerror: "))) }
+}
+
+fn declared(plan: &Plan) -> String {
+    let names: Vec<String> = plan.params.names().map(|n| format!("`{n}`")).collect();
+    if names.is_empty() { " (it declares none)".to_owned() } else { format!("; it declares {}", names.join(", ")) }
+}
+
+fn read_params_file(path: &Path) -> Result<Vec<(String, serde_json::Value)>, Failure> {
+    let name = path.to_string_lossy().into_owned();
+    let text = fs::File::open(path).and_then(read);
+    let text = text.map_err(|e| Failure::usage(format!("cannot read the parameters file `{name}`: {e}")))?;
+    let mut sources = diag::Sources::default();
+    let source = sources.add(name.clone(), text.clone());
+    let (document, findings) = Document::parse(source, &text);
+    let errors: Vec<_> = findings.into_iter().filter(|f| f.severity == diag::Severity::Error).collect();
+    if !errors.is_empty() {
+        let shown = diag::render(&sources, &errors, false);
+        return Err(Failure::usage(format!("the parameters file `{name}` cannot be read\n{}", shown.trim_end())));
+    }
+    match document.map(|d| d.root.to_json()) {
+        Some(serde_json::Value::Object(map)) => Ok(map.into_iter().collect()),
+        _ => Err(Failure::usage(format!("the parameters file `{name}` is no map: write `name: value` lines"))),
+    }
+}

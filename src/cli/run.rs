@@ -1,0 +1,100 @@
+//! `runplan run`: from the arguments to a run, and from its end to an exit code.
+
+use std::sync::Arc;
+
+use super::args::{Format, RunArgs};
+use super::exit::{self, Exit, Failure};
+use super::output::Terms;
+use super::{input, plan_path, signals};
+use crate::cancel::Cancel;
+use crate::diag;
+use crate::event::Reader;
+use crate::journal::Journal;
+use crate::plan;
+use crate::report::{self, Collector, Terminal, Verbosity};
+use crate::run::{self, Ended, Pick, Request};
+use crate::step::Env;
+use crate::steps::REGISTRY;
+
+/// Runs a plan, or shows what a run would do.
+pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
+    let path = plan_path(&args)?;
+    let outcome = plan::check(input::read_plan(path)?, &REGISTRY);
+    terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+    let Some(checked) = outcome.checked else {
+        terms.error(&format!("the plan `{}` is not valid; nothing was run", path.display()), None);
+        return Ok(Exit::Invalid);
+    };
+    let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
+    let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
+    pick.check(checked.plan()).map_err(Failure::usage)?;
+
+    let collector = Arc::new(Collector::default());
+    let mut readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(&collector) as Arc<dyn Reader>];
+    // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
+    if !args.dry_run || terms.verbosity == Verbosity::Verbose {
+        readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
+    }
+    let (stop, abort) = (Cancel::new(), Cancel::new());
+    let request = Request {
+        checked,
+        registry: REGISTRY,
+        params,
+        env: environment(),
+        host: host(),
+        pick,
+        stop: stop.clone(),
+        abort: abort.clone(),
+        readers,
+        open_journal: Box::new(|dir| Journal::create(dir).map(|j| j as Arc<dyn Reader>)),
+        exit_code: exit::of_run,
+    };
+    let ended = on_runtime(args.dry_run, request, &stop, &abort)?;
+
+    let result = collector.result(ended.log_dir);
+    let text = match args.format {
+        Format::Text if terms.verbosity == Verbosity::Quiet && !args.dry_run => String::new(),
+        Format::Text => report::summary(&result, terms.out),
+        Format::Json => serde_json::to_string_pretty(&result).map(|t| t + "\n").unwrap_or_default(),
+    };
+    let exit = Exit::from(ended.end);
+    match terms.print(&text) {
+        Err(error) if exit == Exit::Done => {
+            let text = format!("the result cannot be written: {error}");
+            Err(Failure { exit: Exit::State, text, hint: None })
+        }
+        _ => Ok(exit),
+    }
+}
+
+fn on_runtime(dry_run: bool, request: Request, stop: &Cancel, abort: &Cancel) -> Result<Ended, Failure> {
+    let cannot = |error: std::io::Error| {
+        let text = format!("the system does not let the run start: {error}");
+        Failure { exit: Exit::Failed, text, hint: None }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(cannot)?;
+    let ended = runtime.block_on(async {
+        signals::listen(stop, abort)?;
+        Ok(if dry_run { run::preview(request).await } else { run::run(request).await })
+    });
+    // A thread that still waits for something that was given up must not hold the end back.
+    runtime.shutdown_background();
+    ended.map_err(cannot)
+}
+
+/// The environment as texts; a variable that is no UTF-8 cannot be named in a plan.
+fn environment() -> Env {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
+}
+
+/// The name of this machine.
+fn host() -> String {
+    #[cfg(unix)]
+    {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+    #[cfg(not(unix))]
+    {
+        std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
+    }
+}

@@ -1,0 +1,81 @@
+//! The run lock: an operating-system lock on a file in the state folder. It goes with its process, so it cannot go stale.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use chrono::{SecondsFormat, Utc};
+use sha2::{Digest, Sha256};
+
+use super::{make_private_dir, state_dir};
+use crate::step::Env;
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// What trying gave.
+#[derive(Debug)]
+pub enum Attempt {
+    Held(Lock),
+    /// Another run holds it: what it wrote of itself.
+    Busy(String),
+}
+
+impl Lock {
+    /// Tries to take the lock of a key, and writes who holds it into its file.
+    ///
+    /// # Errors
+    /// The file cannot be made or locked.
+    pub fn try_acquire(env: &Env, key: &str, plan: &str, run: &str) -> io::Result<Attempt> {
+        let dir = state_dir(env).join("locks");
+        make_private_dir(&dir)?;
+        // A key may hold anything; its hash is a name everywhere.
+        let hash: String = Sha256::digest(key.as_bytes()).iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let mut file = options.open(dir.join(format!("{hash}.lock")))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // On some systems a locked file cannot be read; then we only know that somebody holds it.
+                let _ = file.take(1024).read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "a run that has just begun" } else { holder };
+                return Ok(Attempt::Busy(holder.to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        writeln!(file, "run {run} of plan {plan}, process {}, since {since}", std::process::id())?;
+        Ok(Attempt::Held(Self { _file: file }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_one_is_told_who_holds_it_until_it_is_let_go() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let env = Env::from([("XDG_STATE_HOME".to_owned(), dir.path().to_string_lossy().into_owned())]);
+        let Ok(Attempt::Held(lock)) = Lock::try_acquire(&env, "a|b", "nightly", "r1") else {
+            panic!("the lock is free")
+        };
+        let Ok(Attempt::Busy(holder)) = Lock::try_acquire(&env, "a|b", "nightly", "r2") else { panic!("it is held") };
+        assert!(holder.contains("run r1 of plan nightly"), "{holder}");
+        assert!(matches!(Lock::try_acquire(&env, "a|c", "nightly", "r3"), Ok(Attempt::Held(_))));
+        drop(lock);
+        assert!(matches!(Lock::try_acquire(&env, "a|b", "nightly", "r4"), Ok(Attempt::Held(_))));
+    }
+}

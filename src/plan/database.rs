@@ -1,0 +1,29 @@
+//! The plan's database settings as they are once the environment has filled them.
+
+use serde::Deserialize;
+
+use crate::postgres::Settings;
+use crate::step::Env;
+use crate::value::{Map, Value};
+
+/// The rendered `database:` block with everything filled in that `PGHOST` and its like and libpq's defaults give, as
+/// templates read it and steps take it.
+///
+/// # Errors
+/// A value that does not fit, from the block or from the environment.
+pub fn resolve_database(block: Value, env: &Env) -> Result<Value, String> {
+    let settings = Settings::deserialize(block).map_err(|e| e.to_string())?;
+    let settings = settings.resolve(env).map_err(|e| e.to_string())?;
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Option<Value>| map.extend(value.map(|v| (name.to_owned(), v)));
+    put("host", settings.host.map(Value::Text));
+    put("port", settings.port.map(|p| Value::Int(p.into())));
+    put("user", settings.user.map(Value::Text));
+    put("password", settings.password.map(Value::Secret));
+    put("dbname", settings.dbname.map(Value::Text));
+    let sslmode = settings.sslmode.and_then(|m| serde_json::to_value(m).ok());
+    put("sslmode", sslmode.as_ref().map(Value::from));
+    put("sslrootcert", settings.sslrootcert.map(Value::Text));
+    put("connect_timeout", settings.connect_timeout.map(|t| Value::Text(t.to_string())));
+    Ok(Value::Map(map))
+}

@@ -1,0 +1,157 @@
+//! A run as one document, gathered from its events.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::event::{Event, Fact, Outcome, Reader, Section, StepRef};
+use crate::step::{Failure, Status};
+
+/// The version of the document's shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A run as `--format json` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunResult {
+    pub schema_version: u32,
+    pub run: String,
+    pub plan: String,
+    pub plan_file: String,
+    pub host: String,
+    pub dry_run: bool,
+    /// `ok`, `warning` or `failed`.
+    pub result: Option<Outcome>,
+    pub exit_code: Option<u8>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub seconds: f64,
+    pub params: serde_json::Value,
+    /// The folder of the run's log.
+    pub log_dir: Option<PathBuf>,
+    pub failure: Option<Failure>,
+    pub steps: Vec<StepResult>,
+}
+
+/// One step or handler.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepResult {
+    pub section: Section,
+    /// The id, else like `steps[3] (copy)`.
+    pub step: String,
+    pub name: Option<String>,
+    pub uses: String,
+    pub status: Option<Status>,
+    pub attempts: u32,
+    pub seconds: f64,
+    /// What the step decided, as lines for people.
+    pub decided: Vec<String>,
+    pub outputs: serde_json::Value,
+    pub error: Option<String>,
+    pub hint: Option<String>,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+    /// The warnings it gave on its way.
+    pub warnings: Vec<String>,
+}
+
+/// Gathers the events of a run into its result.
+pub struct Collector(Mutex<RunResult>);
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self(Mutex::new(RunResult {
+            schema_version: SCHEMA_VERSION,
+            run: String::new(),
+            plan: String::new(),
+            plan_file: String::new(),
+            host: String::new(),
+            dry_run: false,
+            result: None,
+            exit_code: None,
+            started_at: None,
+            seconds: 0.0,
+            params: serde_json::Value::Null,
+            log_dir: None,
+            failure: None,
+            steps: Vec::new(),
+        }))
+    }
+}
+
+impl Collector {
+    /// What was gathered so far, with the folder of the log.
+    pub fn result(&self, log_dir: Option<PathBuf>) -> RunResult {
+        let result = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        RunResult { log_dir, ..result }
+    }
+}
+
+impl RunResult {
+    fn step(&mut self, step: &StepRef) -> &mut StepResult {
+        let found = self.steps.iter().position(|s| s.section == step.section && s.step == step.label);
+        let at = found.unwrap_or_else(|| {
+            self.steps.push(StepResult {
+                section: step.section,
+                step: step.label.clone(),
+                name: step.name.clone(),
+                uses: step.uses.clone(),
+                status: None,
+                attempts: 0,
+                seconds: 0.0,
+                decided: Vec::new(),
+                outputs: serde_json::Value::Null,
+                error: None,
+                hint: None,
+                reason: None,
+                warnings: Vec::new(),
+            });
+            self.steps.len() - 1
+        });
+        &mut self.steps[at]
+    }
+}
+
+impl Reader for Collector {
+    fn event(&self, event: &Event) -> io::Result<()> {
+        let mut result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event.fact {
+            Fact::RunStarted { run, plan, plan_file, host, dry_run, params, .. } => {
+                result.run.clone_from(run);
+                result.plan.clone_from(plan);
+                result.plan_file.clone_from(plan_file);
+                result.host.clone_from(host);
+                result.dry_run = *dry_run;
+                result.params = params.clone();
+                result.started_at = Some(event.time);
+            }
+            Fact::StepStarted { step, .. } => {
+                result.step(step);
+            }
+            Fact::Decided { step, lines, .. } => result.step(step).decided.clone_from(lines),
+            Fact::Line { step: Some(step), level: crate::step::Level::Warn, text } => {
+                result.step(step).warnings.push(text.clone());
+            }
+            Fact::StepFinished { step, status, attempts, seconds, outputs, error, hint, reason } => {
+                let entry = result.step(step);
+                entry.status = Some(*status);
+                entry.attempts = *attempts;
+                entry.seconds = *seconds;
+                entry.outputs = outputs.clone();
+                entry.error.clone_from(error);
+                entry.hint.clone_from(hint);
+                entry.reason.clone_from(reason);
+            }
+            Fact::Failed { failure } => result.failure = Some(failure.clone()),
+            Fact::RunFinished { result: outcome, exit_code, seconds, failure, .. } => {
+                result.result = Some(*outcome);
+                result.exit_code = Some(*exit_code);
+                result.seconds = *seconds;
+                result.failure.clone_from(failure);
+            }
+            Fact::Line { .. } | Fact::Progress { .. } | Fact::Retrying { .. } => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! Lines and progress bars for a person; plain lines where nobody looks.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::Local;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::result::{RunResult, StepResult};
+use crate::event::{self, Event, Fact, Outcome, Reader, Section, lines};
+use crate::step::{Level, Progress, Status, Unit};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings and the end.
+    Quiet,
+    Normal,
+    /// Also what an executor notes as detail.
+    Verbose,
+}
+
+/// Whether escape codes may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    pub color: bool,
+}
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    fn warn(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    fn status(self, status: Status) -> String {
+        let word = status.word().replace('_', " ");
+        match status {
+            Status::Ok => self.paint("32", &word),
+            Status::Warning => self.paint("33", &word),
+            Status::Failed | Status::TimedOut | Status::Cancelled => self.paint("31;1", &word),
+            Status::Skipped => self.paint("2", &word),
+        }
+    }
+}
+
+/// Writes events as they happen: a run's to standard error, with a bar for long work when it is a terminal.
+pub struct Terminal {
+    style: Style,
+    verbosity: Verbosity,
+    bars: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Terminal {
+    /// A reader that writes to standard error; `bars` when that is a terminal that may be drawn on.
+    pub fn new(style: Style, verbosity: Verbosity, bars: bool) -> Self {
+        Self { style, verbosity, bars, bar: Mutex::new(None) }
+    }
+
+    fn write(&self, text: &str) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = || {
+            // Nobody left to read is no reason to stop a backup.
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        };
+        match bar.as_ref() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn draw(&self, label: &str, progress: &Progress) {
+        if !self.bars || self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let mut slot = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = slot.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(progress.total, ProgressDrawTarget::stderr_with_hz(8));
+            bar.set_style(bar_style(progress));
+            bar.set_prefix(label.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        if let Some(total) = progress.total {
+            bar.set_length(total.max(progress.done));
+        }
+        bar.set_position(progress.done);
+        bar.set_message(progress.note.clone());
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar_style(progress: &Progress) -> ProgressStyle {
+    let template = match (progress.unit, progress.total) {
+        (Unit::Bytes, Some(_)) => {
+            "{prefix} {bar:30} {binary_bytes} of about {binary_total_bytes} {binary_bytes_per_sec} {elapsed} {msg}"
+        }
+        (Unit::Bytes, None) => "{prefix} {spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
+        (Unit::Items, Some(_)) => "{prefix} {bar:30} {pos} of {len} {elapsed} {msg}",
+        (Unit::Items, None) => "{prefix} {spinner} {pos} {elapsed} {msg}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Reader for Terminal {
+    fn event(&self, event: &Event) -> io::Result<()> {
+        match &event.fact {
+            Fact::Progress { step, progress } => {
+                self.draw(&step.label, progress);
+                return Ok(());
+            }
+            Fact::StepFinished { .. } => self.clear(),
+            _ => {}
+        }
+        let clock = event.time.with_timezone(&Local).format("%H:%M:%S").to_string();
+        let mut out = String::new();
+        for said in lines(&event.fact) {
+            let shown = match self.verbosity {
+                Verbosity::Quiet => said.level == Level::Warn,
+                Verbosity::Normal => said.level >= Level::Info,
+                Verbosity::Verbose => true,
+            };
+            if !shown {
+                continue;
+            }
+            let who = format!("{:<12}", said.who);
+            let text = match (said.heading, said.level) {
+                (true, Level::Debug | Level::Info) => self.style.bold(&said.text),
+                (_, Level::Warn) => self.style.warn(&said.text),
+                (false, _) => said.text,
+            };
+            out += &format!("{} {} {text}\n", self.style.dim(&clock), self.style.dim(&who));
+        }
+        self.write(&out);
+        Ok(())
+    }
+}
+
+/// The result for people, for standard output: after a run a table of its steps, after a dry run the decisions.
+pub fn summary(result: &RunResult, style: Style) -> String {
+    let mut out = String::new();
+    if result.dry_run {
+        out += &format!(
+            "{}\n",
+            style.bold(&format!("dry run of {} ({}): nothing is changed", result.plan, result.plan_file))
+        );
+        result.steps.iter().for_each(|s| out += &decision(s, style));
+    } else {
+        let width = result.steps.iter().map(|s| title(s).chars().count()).max().unwrap_or(0);
+        for step in &result.steps {
+            out += &row(step, width, style);
+        }
+    }
+    out + &closing(result, style)
+}
+
+fn title(step: &StepResult) -> String {
+    match step.section {
+        Section::Steps => step.step.clone(),
+        _ if step.step.starts_with(step.section.key()) => step.step.clone(),
+        section => format!("{}: {}", section.key(), step.step),
+    }
+}
+
+fn row(step: &StepResult, width: usize, style: Style) -> String {
+    let Some(status) = step.status else { return String::new() };
+    let title = format!("{:<width$}", title(step));
+    let pad = " ".repeat(9usize.saturating_sub(status.word().len()));
+    let took = if status == Status::Skipped { String::new() } else { event::seconds(step.seconds) };
+    let mut line = format!("  {title}  {}{pad}  {took:>12}", style.status(status));
+    let said = match (&step.error, &step.reason) {
+        (Some(error), _) => Some(error.clone()),
+        (None, Some(reason)) => Some(reason.clone()),
+        (None, None) => brief(&step.outputs),
+    };
+    if let Some(said) = said {
+        line += &format!("  {said}");
+    }
+    line.truncate(line.trim_end().len());
+    line + "\n"
+}
+
+/// What a reader wants to know of a step's outputs at a glance: its file and size.
+fn brief(outputs: &serde_json::Value) -> Option<String> {
+    let path = outputs.get("path")?.as_str()?;
+    let size = outputs.get("bytes").and_then(serde_json::Value::as_u64).map(|b| format!(", {}", crate_size(b)));
+    Some(format!("{path}{}", size.unwrap_or_default()))
+}
+
+/// A size for people, in powers of 1024.
+fn crate_size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+fn decision(step: &StepResult, style: Style) -> String {
+    let name = step.name.as_ref().map(|n| format!(": {n}")).unwrap_or_default();
+    let uses = if step.step.ends_with(')') { String::new() } else { format!(" ({})", step.uses) };
+    let mut out = format!("\n{}\n", style.bold(&format!("{}{uses}{name}", title(step))));
+    for line in &step.decided {
+        out += &format!("  {line}\n");
+    }
+    for warning in &step.warnings {
+        out += &format!("  {}\n", style.warn(&format!("warning: {warning}")));
+    }
+    if let Some(reason) = &step.reason {
+        out += &format!("  {}\n", style.dim(&format!("skipped: {reason}")));
+    }
+    if let Some(error) = &step.error {
+        out += &format!("  {}\n", style.paint("31;1", &format!("would fail: {error}")));
+    }
+    if let Some(hint) = &step.hint {
+        out += &format!("  help: {hint}\n");
+    }
+    out
+}
+
+fn closing(result: &RunResult, style: Style) -> String {
+    let took = event::seconds(result.seconds);
+    let mut out = match (result.result, &result.failure) {
+        (Some(Outcome::Ok), _) if result.dry_run => "\nnothing was changed\n".to_owned(),
+        (Some(Outcome::Ok), _) => format!("{}: {} in {took}\n", result.plan, style.paint("32", "ok")),
+        (Some(Outcome::Warning), _) => {
+            format!("{}: {} in {took}\n", result.plan, style.paint("33", "done, with warnings,"))
+        }
+        (_, Some(failure)) => {
+            let at = if failure.step == "-" { String::new() } else { format!(" at {}", failure.step) };
+            let head = style.paint("31;1", &format!("failed{at}"));
+            let hint = failure.hint.as_ref().map(|h| format!("help: {h}\n")).unwrap_or_default();
+            format!("{}: {head}: {}\n{hint}", result.plan, failure.error)
+        }
+        (_, None) => format!("{}: {}\n", result.plan, style.paint("31;1", "failed")),
+    };
+    if let Some(dir) = &result.log_dir {
+        out += &format!("log: {}\n", dir.join("run.log").display());
+    }
+    out
+}

@@ -1,0 +1,162 @@
+//! From what happens to events: numbered, masked here and nowhere else, handed to every reader in order.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use chrono::{Local, Utc};
+
+use crate::event::{Event, Fact, Reader, SCHEMA_VERSION, StepRef, lines};
+use crate::secret::Redactor;
+use crate::step::{Failure, Level, Progress, Sink};
+
+/// How many lines of the log a step may see.
+const TAIL: usize = 200;
+
+/// Where events start: one for a run.
+pub struct Emitter {
+    redactor: RwLock<Redactor>,
+    state: Mutex<State>,
+}
+
+struct State {
+    seq: u64,
+    readers: Vec<Arc<dyn Reader>>,
+    tail: VecDeque<String>,
+    broken: Option<io::Error>,
+}
+
+impl Emitter {
+    /// An emitter that hands events to `readers`, and masks nothing yet.
+    pub fn new(readers: Vec<Arc<dyn Reader>>) -> Arc<Self> {
+        let state = State { seq: 0, readers, tail: VecDeque::new(), broken: None };
+        Arc::new(Self { redactor: RwLock::default(), state: Mutex::new(state) })
+    }
+
+    /// From now on events are masked by `redactor`.
+    pub fn redact_with(&self, redactor: Redactor) {
+        *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
+    /// The text with every known secret masked.
+    pub fn mask(&self, text: &str) -> String {
+        self.redactor().mask(text).into_owned()
+    }
+
+    /// A JSON value with every known secret masked.
+    pub fn mask_json(&self, json: &serde_json::Value) -> serde_json::Value {
+        self.redactor().mask_json(json)
+    }
+
+    fn redactor(&self) -> Redactor {
+        self.redactor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a reader for the events from here on.
+    pub fn add(&self, reader: Arc<dyn Reader>) {
+        self.state().readers.push(reader);
+    }
+
+    /// Says a fact to all readers. What a reader cannot write is remembered, see [`Emitter::broken`].
+    pub fn emit(&self, mut fact: Fact) {
+        mask(&mut fact, &self.redactor());
+        let mut state = self.state();
+        state.seq += 1;
+        let event = Event { schema_version: SCHEMA_VERSION, seq: state.seq, time: Utc::now(), target: None, fact };
+        let clock = event.time.with_timezone(&Local).format("%H:%M:%S");
+        for said in lines(&event.fact) {
+            if state.tail.len() == TAIL {
+                state.tail.pop_front();
+            }
+            state.tail.push_back(format!("{clock} {}: {}", said.who, said.text));
+        }
+        let mut broken = None;
+        for reader in &state.readers {
+            if let Err(error) = reader.event(&event) {
+                broken.get_or_insert(error);
+            }
+        }
+        if let Some(error) = broken {
+            state.broken.get_or_insert(error);
+        }
+    }
+
+    /// A line of the run itself.
+    pub fn say(&self, level: Level, text: impl Into<String>) {
+        self.emit(Fact::Line { step: None, level, text: text.into() });
+    }
+
+    /// The last lines of the log.
+    pub fn tail(&self) -> Vec<String> {
+        self.state().tail.iter().cloned().collect()
+    }
+
+    /// The first thing that a reader could not write.
+    pub fn broken(&self) -> Option<String> {
+        self.state().broken.as_ref().map(ToString::to_string)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The log of one step, as its executor sees it.
+pub struct StepSink {
+    emitter: Arc<Emitter>,
+    step: StepRef,
+}
+
+impl StepSink {
+    /// The log of `step`.
+    pub fn new(emitter: Arc<Emitter>, step: StepRef) -> Self {
+        Self { emitter, step }
+    }
+}
+
+impl Sink for StepSink {
+    fn line(&self, level: Level, text: &str) {
+        self.emitter.emit(Fact::Line { step: Some(self.step.clone()), level, text: text.to_owned() });
+    }
+
+    fn progress(&self, progress: &Progress) {
+        self.emitter.emit(Fact::Progress { step: self.step.clone(), progress: progress.clone() });
+    }
+}
+
+/// Masks every text of a fact that may quote something from outside. Names that the plan itself gives (labels, ids) are
+/// no secrets, but a line for people and a file name may be rendered, so they are masked too.
+fn mask(fact: &mut Fact, redactor: &Redactor) {
+    let text = |t: &mut String| *t = redactor.mask(t).into_owned();
+    let option = |t: &mut Option<String>| {
+        if let Some(t) = t {
+            *t = redactor.mask(t).into_owned();
+        }
+    };
+    let failed = |f: &mut Failure| {
+        text(&mut f.error);
+        option(&mut f.hint);
+    };
+    match fact {
+        Fact::RunStarted { plan_file, params, .. } => {
+            text(plan_file);
+            *params = redactor.mask_json(params);
+        }
+        Fact::StepStarted { step, .. } => option(&mut step.name),
+        Fact::Decided { lines, .. } => lines.iter_mut().for_each(text),
+        Fact::Line { text: t, .. } => text(t),
+        Fact::Progress { progress, .. } => text(&mut progress.note),
+        Fact::Retrying { error, .. } => text(error),
+        Fact::StepFinished { step, outputs, error, hint, reason, .. } => {
+            option(&mut step.name);
+            *outputs = redactor.mask_json(outputs);
+            [error, hint, reason].into_iter().for_each(option);
+        }
+        Fact::Failed { failure } => failed(failure),
+        Fact::RunFinished { failure, .. } => {
+            if let Some(failure) = failure {
+                failed(failure);
+            }
+        }
+    }
+}

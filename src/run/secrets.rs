@@ -1,0 +1,86 @@
+//! Fetching a run's secrets: all of them before the first step, or, to look, just the database passwords.
+
+use std::collections::BTreeSet;
+
+use super::{Request, scope};
+use crate::plan::Plan;
+use crate::secret::Secret;
+use crate::template::{self, Scope};
+use crate::value::{Map, Value};
+use crate::vault::{self, Source};
+
+/// What fetching gave.
+pub struct Fetched {
+    /// The scope's `secrets`: those that are missing are not in it.
+    pub values: Map,
+    /// Every value at hand, for the redactor: also `PGPASSWORD`, which no plan needs to declare.
+    pub known: Vec<Secret>,
+    /// Every secret that is missing, a line each.
+    pub problems: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// Fetches every secret of the plan.
+pub async fn fetch(request: &Request, scope: &Scope) -> Fetched {
+    let all = request.checked.plan().secrets.names().map(str::to_owned).collect();
+    gather(request, scope, &all).await
+}
+
+/// Fetches what a look at a database needs: passwords from the environment or a file. Everything else stays sealed, and
+/// no program is started.
+pub async fn fetch_for_looking(request: &Request, scope: &Scope) -> Fetched {
+    let plan = request.checked.plan();
+    let wanted = scope::secrets_behind(plan, scope::password_names(plan));
+    let readable = |name: &&String| plan.secrets.get(name).is_some_and(|s| s.command.is_none());
+    let wanted: BTreeSet<String> = wanted.iter().filter(readable).cloned().collect();
+    let mut fetched = gather(request, scope, &wanted).await;
+    for name in plan.secrets.names().filter(|n| !wanted.contains(*n)) {
+        fetched.values.push((name.to_owned(), Value::Secret(Secret::sealed())));
+    }
+    fetched
+}
+
+async fn gather(request: &Request, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
+    let plan = request.checked.plan();
+    let mut fetched = Fetched { values: Map::new(), known: Vec::new(), problems: Vec::new(), warnings: Vec::new() };
+    fetched.known.extend(request.env.get("PGPASSWORD").filter(|p| !p.is_empty()).map(|p| Secret::new(p.clone())));
+    for (name, source) in plan.secrets.iter().filter(|(n, _)| names.contains(*n)) {
+        let found = match rendered(source, scope) {
+            Ok(source) => vault::fetch(name, &source, &request.env, &request.stop).await.map_err(|e| e.to_string()),
+            Err(problem) => Err(format!("secret `{name}`: {problem}")),
+        };
+        match found {
+            Ok(found) => {
+                fetched.warnings.extend(found.warnings);
+                fetched.known.push(found.secret.clone());
+                fetched.values.push((name.to_owned(), Value::Secret(found.secret)));
+            }
+            Err(problem) => fetched.problems.push(problem),
+        }
+    }
+    fetched.known.extend(hidden_env(plan, request));
+    fetched
+}
+
+/// Environment variables that secrets read, whether or not those were wanted: a template can read them as `env` too.
+fn hidden_env(plan: &Plan, request: &Request) -> Vec<Secret> {
+    let names = plan.secrets.iter().filter_map(|(_, s)| s.env.as_ref());
+    names.filter_map(|n| request.env.get(n)).filter(|v| !v.is_empty()).map(|v| Secret::new(v.clone())).collect()
+}
+
+/// A source with the templates in its file name and arguments rendered.
+fn rendered(source: &Source, scope: &Scope) -> Result<Source, String> {
+    let text = |text: &String| -> Result<String, String> {
+        let template = template::parse(text).map_err(|p| p[0].message.clone())?;
+        match template.render(scope).map_err(|p| p.message)? {
+            Value::Text(text) => Ok(text),
+            Value::Int(number) => Ok(number.to_string()),
+            other => Err(format!("expected a text, found {}", other.kind())),
+        }
+    };
+    Ok(Source {
+        env: source.env.clone(),
+        file: source.file.as_ref().map(text).transpose()?,
+        command: source.command.as_ref().map(|argv| argv.iter().map(text).collect()).transpose()?,
+    })
+}

@@ -1,0 +1,443 @@
+//! One step after the other: conditions, parameters, attempts, what a failure means for those that follow.
+
+use std::panic;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::emit::{Emitter, StepSink};
+use super::{End, Request, backoff, scope, step_ref, stopped};
+use crate::cancel::{Cancel, Reason};
+use crate::event::{Fact, Section, StepRef};
+use crate::plan::{Plan, RetryOn, StepPlan, When};
+use crate::step::{
+    Class, Entry, Env, Failure, FailureKind, Level, Log, Look, RunFacts, Status, StepError, StepFact, Touch,
+};
+use crate::template::{self, Scope};
+use crate::value::Value;
+
+/// How long a step that was told to stop may take to clean up before it is given up.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The state of a run between its steps.
+pub struct Runner<'a> {
+    pub(super) request: &'a Request,
+    pub(super) emitter: Arc<Emitter>,
+    pub(super) scope: Scope,
+    /// What executors may know; `steps` grows with each step.
+    pub(super) facts: RunFacts,
+    /// The environment that children get: without the variables that hold the plan's secrets.
+    env: Arc<Env>,
+    pub warnings: u32,
+    pub failure: Option<Failure>,
+    pub handler_failed: bool,
+}
+
+/// A step that is ready to be decided.
+pub(super) enum Ready {
+    Go(Value),
+    Skip(String),
+    /// A dry run cannot know whether it would run.
+    Undecided(String),
+}
+
+/// How a step ended.
+struct StepEnd {
+    status: Status,
+    attempts: u32,
+    seconds: f64,
+    outputs: Option<Value>,
+    error: Option<StepError>,
+    reason: Option<String>,
+}
+
+impl StepEnd {
+    fn skipped(reason: impl Into<String>) -> Self {
+        let reason = Some(reason.into());
+        Self { status: Status::Skipped, attempts: 0, seconds: 0.0, outputs: None, error: None, reason }
+    }
+}
+
+impl<'a> Runner<'a> {
+    /// A run before its first step.
+    pub fn new(request: &'a Request, emitter: Arc<Emitter>, scope: Scope, facts: RunFacts) -> Self {
+        let mut env = request.env.clone();
+        for (_, source) in request.checked.plan().secrets.iter() {
+            source.env.iter().for_each(|name| drop(env.remove(name)));
+        }
+        let env = Arc::new(env);
+        Self { request, emitter, scope, facts, env, warnings: 0, failure: None, handler_failed: false }
+    }
+
+    pub(super) fn plan(&self) -> &'a Plan {
+        self.request.checked.plan()
+    }
+
+    /// Runs the plan's steps until one fails for good or `limit` is raised.
+    pub async fn steps(&mut self, limit: &Cancel) {
+        for (index, step) in self.plan().steps.iter().enumerate() {
+            let reference = self.reference(Section::Steps, index, step);
+            let end = if let Some(reason) = self.request.pick.refuses(self.plan(), index, step) {
+                StepEnd::skipped(reason)
+            } else if self.failure.is_some() {
+                StepEnd::skipped("an earlier step failed")
+            } else if let Some(reason) = limit.reason() {
+                self.failure = Some(self.cut_short(reason, "-"));
+                StepEnd::skipped("the run was stopped")
+            } else {
+                self.step(step, &reference, limit).await
+            };
+            self.close(step, &reference, end, limit);
+        }
+    }
+
+    /// Says of every step that it is skipped.
+    pub fn skip_all(&mut self, reason: &str) {
+        for (index, step) in self.plan().steps.iter().enumerate() {
+            let reference = self.reference(Section::Steps, index, step);
+            self.close(step, &reference, StepEnd::skipped(reason), &Cancel::new());
+        }
+    }
+
+    /// What the steps so far mean for the end of the run.
+    pub fn end(&self, limit: &Cancel, stop: &Cancel) -> Option<End> {
+        let failure = self.failure.as_ref()?;
+        match (failure.kind, stop.reason(), limit.reason()) {
+            (FailureKind::Signal, Some(reason), _) => Some(stopped(reason).1),
+            (FailureKind::Timeout, _, Some(Reason::Deadline)) => Some(End::Timeout),
+            _ => Some(End::Failed),
+        }
+    }
+
+    /// Runs the handlers that fit how the steps ended. Each has its chance, whatever became of the one before.
+    pub async fn handlers(&mut self) {
+        let plan = self.plan();
+        if let Some(failure) = &mut self.failure {
+            failure.error = self.emitter.mask(&failure.error);
+            self.emitter.emit(Fact::Failed { failure: failure.clone() });
+        }
+        scope::set_failure(&mut self.scope, self.failure.as_ref());
+        self.facts.failure.clone_from(&self.failure);
+        let first = match self.failure {
+            Some(_) => (Section::OnFailure, &plan.on_failure),
+            None => (Section::OnSuccess, &plan.on_success),
+        };
+        for (section, list) in [first, (Section::Finally, &plan.finally)] {
+            for (index, step) in list.iter().enumerate() {
+                let reference = self.reference(section, index, step);
+                let limit = self.request.abort.child(None);
+                let end = match limit.reason() {
+                    Some(_) => StepEnd::skipped("the run was stopped a second time"),
+                    None => self.step(step, &reference, &limit).await,
+                };
+                self.close(step, &reference, end, &limit);
+            }
+        }
+    }
+
+    pub(super) fn reference(&self, section: Section, index: usize, step: &StepPlan) -> StepRef {
+        let name = step.name.as_ref().map(|text| {
+            let rendered = template::parse(text).ok().and_then(|t| t.render(&self.scope).ok());
+            match rendered {
+                Some(Value::Text(name)) => name,
+                Some(Value::Unknown) | None => text.clone(),
+                Some(other) => other.to_json().to_string(),
+            }
+        });
+        step_ref(section, index, step, name)
+    }
+
+    /// One step with all its attempts. Each decides anew.
+    async fn step(&mut self, step: &StepPlan, reference: &StepRef, limit: &Cancel) -> StepEnd {
+        let clock = Instant::now();
+        let seconds = || clock.elapsed().as_secs_f64();
+        let failed = |error: StepError, attempts| {
+            let seconds = clock.elapsed().as_secs_f64();
+            StepEnd { status: Status::Failed, attempts, seconds, outputs: None, error: Some(error), reason: None }
+        };
+        let with = match self.ready(step) {
+            Ok(Ready::Go(with)) => with,
+            Ok(Ready::Skip(reason) | Ready::Undecided(reason)) => return StepEnd::skipped(reason),
+            Err(error) => {
+                self.emitter.emit(Fact::StepStarted { step: reference.clone(), attempt: 1 });
+                return failed(error, 1);
+            }
+        };
+        let Some(entry) = self.request.registry.get(&step.uses) else {
+            return failed(StepError::new(format!("there is no executor `{}`", step.uses)), 1);
+        };
+        let of = step.retry.as_ref().map_or(1, |r| r.attempts.max(1));
+        let mut attempt = 1;
+        loop {
+            self.emitter.emit(Fact::StepStarted { step: reference.clone(), attempt });
+            let cancel = limit.child(step.timeout.map(|t| t.0));
+            let look = self.look(reference, cancel.clone());
+            let result = attempt_once(entry, with.clone(), look, &self.emitter, reference, attempt).await;
+            let error = match result {
+                Ok(outputs) => {
+                    let (status, outputs) = (Status::Ok, Some(outputs));
+                    return StepEnd {
+                        status,
+                        attempts: attempt,
+                        seconds: seconds(),
+                        outputs,
+                        error: None,
+                        reason: None,
+                    };
+                }
+                Err(error) => error,
+            };
+            let (status, error) = judge(error, step, &cancel, limit);
+            let worth = match &step.retry {
+                Some(retry) if limit.reason().is_none() => {
+                    retry.errors.iter().any(|on| covers(*on, status, error.class))
+                }
+                _ => false,
+            };
+            if let (true, true, Some(retry)) = (worth, attempt < of, &step.retry) {
+                let wait = backoff::wait(retry, attempt, chance());
+                let (delay_seconds, error) = (wait.as_secs_f64(), error.what.clone());
+                self.emitter.emit(Fact::Retrying { step: reference.clone(), attempt, of, delay_seconds, error });
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = limit.cancelled() => {}
+                }
+                if limit.reason().is_none() {
+                    attempt += 1;
+                    continue;
+                }
+            }
+            let error = Some(error);
+            return StepEnd { status, attempts: attempt, seconds: seconds(), outputs: None, error, reason: None };
+        }
+    }
+
+    /// Leave to look for one attempt.
+    pub(super) fn look(&self, reference: &StepRef, cancel: Cancel) -> Look {
+        let mut facts = self.facts.clone();
+        facts.log_tail = self.emitter.tail();
+        let sink = StepSink::new(Arc::clone(&self.emitter), reference.clone());
+        Look {
+            now: Utc::now(),
+            plan_dir: self.request.checked.dir().to_path_buf(),
+            env: Arc::clone(&self.env),
+            cancel,
+            log: Log::new(Arc::new(sink)),
+            facts: Arc::new(facts),
+        }
+    }
+
+    /// The condition and the rendered parameters of a step.
+    pub(super) fn ready(&self, step: &StepPlan) -> Result<Ready, StepError> {
+        match &step.when {
+            None | Some(When::Literal(true)) => {}
+            Some(When::Literal(false)) => return Ok(Ready::Skip("`when` is false".to_owned())),
+            Some(When::Expression(text)) => {
+                let value = template::parse_expression(text).and_then(|e| e.eval(&self.scope));
+                match value.map_err(|p| StepError::new(format!("`when`: {}{}", p.message, self.blame(step))))? {
+                    Value::Bool(true) => {}
+                    Value::Bool(false) => return Ok(Ready::Skip(format!("`when` is false: {text}"))),
+                    Value::Unknown => return Ok(Ready::Undecided(format!("`when` is decided at run time: {text}"))),
+                    other => {
+                        let what = format!("`when` gave {}, expected true or false: {text}", other.kind());
+                        return Err(StepError::new(what));
+                    }
+                }
+            }
+        }
+        let json = serde_json::Value::Object(scope::parameters(self.plan(), step));
+        let mut with = template::render_json(&json, &self.scope)
+            .map_err(|(at, p)| StepError::new(format!("{}{}", scope::said(&at, &p), self.blame(step))))?;
+        if self.request.registry.get(&step.uses).is_some_and(Entry::takes_database) {
+            self.fill_database(&mut with);
+        }
+        Ok(Ready::Go(with))
+    }
+
+    /// Puts the plan's database settings under those that the step itself gives.
+    fn fill_database(&self, with: &mut Value) {
+        let Some((_, Value::Map(settings))) = self.scope.roots.iter().find(|(k, _)| k == "database") else { return };
+        let Value::Map(map) = with else { return };
+        let own = match map.iter().position(|(k, _)| k == "database") {
+            Some(at) => map.remove(at).1,
+            None => Value::Map(Vec::new()),
+        };
+        let mut merged: Vec<(String, Value)> = settings.iter().filter(|(k, _)| own.get(k).is_none()).cloned().collect();
+        if let Value::Map(own) = own {
+            merged.extend(own);
+        }
+        map.push(("database".to_owned(), Value::Map(merged)));
+    }
+
+    /// Why a name may be missing that the checker knew: a step that has no outputs, since it did not end well.
+    fn blame(&self, step: &StepPlan) -> String {
+        let names = scope::step_names(self.plan(), step);
+        let read = names.iter().filter(|n| n.path.first().is_some_and(|r| r == "steps"));
+        let mut ids = read.filter(|n| n.path.get(2).is_some_and(|k| k == "outputs")).filter_map(|n| n.path.get(1));
+        let fact = ids.find_map(|id| self.facts.steps.iter().find(|s| &s.label == id && s.status != Status::Ok));
+        fact.map_or_else(String::new, |f| format!("; step `{}` has no outputs: {}", f.label, f.status.word()))
+    }
+
+    /// Says how a step ended, and lets the rest of the run know.
+    fn close(&mut self, step: &StepPlan, reference: &StepRef, mut end: StepEnd, limit: &Cancel) {
+        let in_steps = reference.section == Section::Steps;
+        if end.error.is_some() && in_steps {
+            let cut = matches!(end.status, Status::Cancelled) || limit.is_cancelled();
+            if step.continue_on_error && !cut {
+                end.status = Status::Warning;
+                self.warnings += 1;
+            } else {
+                self.failure = Some(self.failure_of(reference, &end, limit));
+            }
+        } else if end.error.is_some() {
+            self.handler_failed = true;
+        }
+        let error = end.error.as_ref().map(|e| self.emitter.mask(&e.what));
+        if end.status != Status::Skipped || in_steps {
+            self.facts.steps.push(StepFact {
+                label: reference.label.clone(),
+                uses: step.uses.clone(),
+                status: end.status,
+                allowed: step.continue_on_error,
+                publishes: self.request.registry.get(&step.uses).is_some_and(|e| e.publishes),
+                seconds: end.seconds,
+                attempts: end.attempts,
+                error: error.clone(),
+            });
+        }
+        if let Some(id) = &step.id {
+            let status = Value::from(end.status.word());
+            scope::set_step(&mut self.scope, id, status, end.outputs.clone());
+        }
+        self.emitter.emit(Fact::StepFinished {
+            step: reference.clone(),
+            status: end.status,
+            attempts: end.attempts,
+            seconds: end.seconds,
+            outputs: end.outputs.as_ref().map_or(serde_json::Value::Null, Value::to_json),
+            error,
+            hint: end.error.and_then(|e| e.hint),
+            reason: end.reason,
+        });
+    }
+
+    fn failure_of(&self, reference: &StepRef, end: &StepEnd, limit: &Cancel) -> Failure {
+        if let (Status::Cancelled | Status::TimedOut, Some(reason)) = (end.status, limit.reason()) {
+            return self.cut_short(reason, &reference.label);
+        }
+        let kind = match (end.status, end.error.as_ref().map(|e| e.class)) {
+            (Status::TimedOut, _) => FailureKind::Timeout,
+            (_, Some(Class::Unreachable)) => FailureKind::Unreachable,
+            _ => FailureKind::Step,
+        };
+        let error = end.error.as_ref().map(|e| self.emitter.mask(&e.what)).unwrap_or_default();
+        let hint = end.error.as_ref().and_then(|e| e.hint.clone());
+        Failure { kind, step: reference.label.clone(), error, hint }
+    }
+
+    /// The failure of a run that was stopped from outside its steps.
+    fn cut_short(&self, reason: Reason, step: &str) -> Failure {
+        let limit = self.plan().timeout;
+        let (kind, error) = match (reason, limit) {
+            (Reason::Deadline, Some(limit)) => (FailureKind::Timeout, format!("the plan's timeout of {limit} passed")),
+            (Reason::Deadline, None) => (FailureKind::Timeout, "the time allowed passed".to_owned()),
+            (other, _) => (FailureKind::Signal, stopped(other).0.error),
+        };
+        Failure { kind, step: step.to_owned(), error, hint: None }
+    }
+}
+
+/// Decides and does one attempt, in a task of its own so that a panic in an executor is a failed step and no more.
+async fn attempt_once(
+    entry: &'static Entry,
+    with: Value,
+    look: Look,
+    emitter: &Arc<Emitter>,
+    reference: &StepRef,
+    attempt: u32,
+) -> Result<Value, StepError> {
+    let cancel = look.cancel.clone();
+    let (emitter, step) = (Arc::clone(emitter), reference.clone());
+    let mut task = tokio::spawn(async move {
+        let decided = entry.plan(with, &look).await?;
+        let lines = decided.preview.lines.clone();
+        emitter.emit(Fact::Decided { step, attempt, lines });
+        if look.cancel.is_cancelled() {
+            return Err(StepError::cancelled());
+        }
+        let touch = Touch::begin(look);
+        decided.apply(&touch).await
+    });
+    let given_up = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let joined = tokio::select! {
+        joined = &mut task => joined,
+        () = given_up => {
+            task.abort();
+            return Err(StepError::cancelled());
+        }
+    };
+    joined.unwrap_or_else(|error| {
+        let said = match error.try_into_panic() {
+            Ok(panic) => panic_text(panic.as_ref()),
+            Err(_) => "the task was ended".to_owned(),
+        };
+        Err(StepError::new(format!("an internal fault: {said}"))
+            .hint("please report it; nothing after this step was done"))
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
+
+/// What an attempt's error means once it is known whether it was told to stop.
+fn judge(error: StepError, step: &StepPlan, cancel: &Cancel, limit: &Cancel) -> (Status, StepError) {
+    match (cancel.reason(), limit.reason()) {
+        (Some(Reason::Deadline), None) => {
+            let limit = step.timeout.map(|t| t.to_string()).unwrap_or_default();
+            let mut said = StepError::new(format!("the step's timeout of {limit} passed")).class(Class::Timeout);
+            if error.class != Class::Cancelled {
+                said.what = format!("{}; {}", said.what, error.what);
+            }
+            (Status::TimedOut, said)
+        }
+        (Some(_), Some(Reason::Deadline)) => (Status::TimedOut, StepError::new("the plan's timeout passed")),
+        (Some(reason), _) => (Status::Cancelled, StepError::new(stopped(reason).0.error).class(Class::Cancelled)),
+        (None, _) if error.class == Class::Timeout => (Status::TimedOut, error),
+        (None, _) => (Status::Failed, error),
+    }
+}
+
+/// Whether a kind of failure named under `retry.errors` covers this one.
+fn covers(on: RetryOn, status: Status, class: Class) -> bool {
+    match on {
+        RetryOn::Transient => class.is_transient(),
+        RetryOn::Timeout => status == Status::TimedOut,
+        RetryOn::Exit(code) => class == Class::Exit(code),
+    }
+}
+
+/// A number between 0 and 1 for the jitter.
+fn chance() -> f64 {
+    let mut byte = [0u8; 1];
+    match getrandom::fill(&mut byte) {
+        Ok(()) => f64::from(byte[0]) / 255.0,
+        Err(_) => 1.0,
+    }
+}
+
+/// Keeps the panic hook from printing a payload that may quote a secret: the failed step says it, masked.
+pub fn quiet_panics() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::debug!("panic at {place}");
+    }));
+}
+
+/// The level at which a dry run says what it could not look at.
+pub(super) const UNSEEN: Level = Level::Warn;

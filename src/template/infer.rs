@@ -1,0 +1,293 @@
+//! The type of an expression before the run, and what in it cannot go together.
+
+use std::collections::BTreeMap;
+
+use super::syntax::{Ast, Kind, Op};
+use super::{Problem, ProblemKind, Type, filters};
+use crate::value::Value;
+
+/// The type of a tree; problems are added as they are found, each once.
+pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
+    match &ast.kind {
+        Kind::Const(value) => of_value(value),
+        Kind::Var(name) => entry(scope, name),
+        Kind::Attr(of, name, range) => {
+            let of = infer(of, scope, problems);
+            if matches!(of, Type::Bool | Type::Int | Type::Float | Type::Text | Type::List(_) | Type::Null) {
+                problems.push(Problem::new(ProblemKind::Type, range, format!("{} has no `{name}`", of.name())));
+            }
+            entry(&of, name)
+        }
+        Kind::Item(of, index) => {
+            let of = infer(of, scope, problems);
+            let at = infer(index, scope, problems);
+            match (&of, &at, &index.kind) {
+                (Type::Map(_) | Type::Open(_), _, Kind::Const(Value::Text(name))) => entry(&of, name),
+                (Type::List(items), Type::Int | Type::Any, _) => (**items).clone(),
+                (Type::Open(values), ..) => (**values).clone(),
+                (Type::Bool | Type::Int | Type::Float | Type::Text | Type::Null, ..) => {
+                    problems.push(Problem::new(ProblemKind::Type, &index.range, format!("{} has no items", of.name())));
+                    Type::Any
+                }
+                _ => Type::Any,
+            }
+        }
+        Kind::Not(of) => boolean(of, scope, problems),
+        Kind::Neg(of) => match infer(of, scope, problems) {
+            found @ (Type::Int | Type::Float | Type::Any | Type::Secret) => found,
+            other => {
+                problems.push(Problem::new(
+                    ProblemKind::Type,
+                    &of.range,
+                    format!("`-` takes a number, found {}", other.name()),
+                ));
+                Type::Any
+            }
+        },
+        Kind::Binary(Op::And | Op::Or, left, right) => {
+            let (left, right) = (boolean(left, scope, problems), boolean(right, scope, problems));
+            if left == Type::Secret || right == Type::Secret { Type::Secret } else { Type::Bool }
+        }
+        Kind::Binary(op, left, right) => {
+            let (left, right) = (infer(left, scope, problems), infer(right, scope, problems));
+            binary(*op, &left, &right, ast, problems)
+        }
+        Kind::Chain(first, rest) => {
+            let mut left = infer(first, scope, problems);
+            let mut result = Type::Bool;
+            for (op, right) in rest {
+                let right = infer(right, scope, problems);
+                if binary(*op, &left, &right, ast, problems) == Type::Secret {
+                    result = Type::Secret;
+                }
+                left = right;
+            }
+            result
+        }
+        Kind::If(test, yes, no) => {
+            let test = boolean(test, scope, problems);
+            let yes = infer(yes, scope, problems);
+            let no = no.as_ref().map_or(Type::Null, |n| infer(n, scope, problems));
+            if test == Type::Secret { Type::Secret } else { join(yes, no) }
+        }
+        Kind::Filter(name, of, arguments) => filter(name, of, arguments, ast, scope, problems),
+        Kind::Test(_, of, _) => {
+            infer(of, scope, &mut Vec::new());
+            Type::Bool
+        }
+        Kind::List(items) => {
+            let types: Vec<Type> = items.iter().map(|i| infer(i, scope, problems)).collect();
+            Type::List(Box::new(types.into_iter().reduce(join).unwrap_or(Type::Any)))
+        }
+        Kind::Map(entries) => {
+            let types = entries.iter().map(|(k, v)| (k, infer(v, scope, problems)));
+            let named: Option<BTreeMap<String, Type>> = types
+                .map(|(k, t)| match &k.kind {
+                    Kind::Const(Value::Text(name)) => Some((name.clone(), t)),
+                    _ => None,
+                })
+                .collect();
+            named.map_or_else(|| Type::Open(Box::new(Type::Any)), Type::Map)
+        }
+    }
+}
+
+/// The type of a value that is at hand.
+pub fn of_value(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::Null,
+        Value::Bool(_) => Type::Bool,
+        Value::Int(_) => Type::Int,
+        Value::Float(_) => Type::Float,
+        Value::Text(_) => Type::Text,
+        Value::List(items) => Type::List(Box::new(items.iter().map(of_value).reduce(join).unwrap_or(Type::Any))),
+        Value::Map(map) => Type::Map(map.iter().map(|(k, v)| (k.clone(), of_value(v))).collect()),
+        Value::Secret(_) => Type::Secret,
+        Value::Unknown => Type::Any,
+    }
+}
+
+fn entry(of: &Type, name: &str) -> Type {
+    match of {
+        Type::Map(map) => map.get(name).cloned().unwrap_or(Type::Any),
+        Type::Open(values) => (**values).clone(),
+        Type::Secret => Type::Secret,
+        _ => Type::Any,
+    }
+}
+
+/// The type of what may be either; a secret on one side makes a secret.
+fn join(left: Type, right: Type) -> Type {
+    match (left, right) {
+        (Type::Secret, _) | (_, Type::Secret) => Type::Secret,
+        (a, b) if a == b => a,
+        (Type::Int, Type::Float) | (Type::Float, Type::Int) => Type::Float,
+        (Type::List(a), Type::List(b)) => match (*a, *b) {
+            (Type::Any, other) | (other, Type::Any) => Type::List(Box::new(other)),
+            (a, b) => Type::List(Box::new(join(a, b))),
+        },
+        _ => Type::Any,
+    }
+}
+
+fn boolean(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
+    match infer(ast, scope, problems) {
+        found @ (Type::Bool | Type::Any | Type::Secret) => {
+            if found == Type::Secret {
+                Type::Secret
+            } else {
+                Type::Bool
+            }
+        }
+        other => {
+            let problem =
+                Problem::new(ProblemKind::Type, &ast.range, format!("expected a boolean, found {}", other.name()));
+            problems.push(match other {
+                Type::Text => problem.help("compare it: `… != \"\"`"),
+                Type::List(_) => problem.help("compare its length: `… | length > 0`"),
+                Type::Int | Type::Float => problem.help("compare it: `… > 0`"),
+                _ => problem,
+            });
+            Type::Bool
+        }
+    }
+}
+
+fn is_number(found: &Type) -> bool {
+    matches!(found, Type::Int | Type::Float)
+}
+
+/// Whether two types can be compared for equality or order.
+fn comparable(left: &Type, right: &Type, order: bool) -> bool {
+    match (left, right) {
+        (Type::Any | Type::Secret, _) | (_, Type::Any | Type::Secret) => true,
+        (Type::Null, _) | (_, Type::Null) => !order,
+        (Type::Text, Type::Text) => true,
+        (Type::Bool, Type::Bool) | (Type::List(_), Type::List(_)) => !order,
+        (Type::Map(_) | Type::Open(_), Type::Map(_) | Type::Open(_)) => !order,
+        _ => is_number(left) && is_number(right),
+    }
+}
+
+fn binary(op: Op, left: &Type, right: &Type, ast: &Ast, problems: &mut Vec<Problem>) -> Type {
+    let secret = *left == Type::Secret || *right == Type::Secret;
+    let any = *left == Type::Any || *right == Type::Any;
+    let sign = op.sign();
+    let mut wrong = |message: String, help: Option<&str>| {
+        let problem = Problem::new(ProblemKind::Type, &ast.range, message);
+        problems.push(match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
+    };
+    let result = match op {
+        Op::Eq | Op::Ne | Op::Lt | Op::Lte | Op::Gt | Op::Gte => {
+            if !comparable(left, right, !matches!(op, Op::Eq | Op::Ne)) {
+                wrong(
+                    format!("`{sign}` compares values of one type, found {} and {}", left.name(), right.name()),
+                    None,
+                );
+            }
+            Type::Bool
+        }
+        Op::In | Op::NotIn => {
+            let fits = match (right, left) {
+                (Type::List(items), item) => comparable(items, item, false),
+                (Type::Text, Type::Text) | (Type::Map(_) | Type::Open(_), Type::Text) => true,
+                _ => any || secret,
+            };
+            if !fits {
+                wrong(format!("`{sign}` cannot look for {} in {}", left.name(), right.name()), None);
+            }
+            Type::Bool
+        }
+        Op::Concat => {
+            for side in [left, right] {
+                if !matches!(side, Type::Any | Type::Secret | Type::Text | Type::Int | Type::Float) {
+                    wrong(format!("{} cannot be put into a text", side.name()), None);
+                }
+            }
+            Type::Text
+        }
+        _ => match (op, left, right) {
+            (Op::Add, Type::Text, Type::Text) => Type::Text,
+            (Op::Add, Type::List(_), Type::List(_)) => join(left.clone(), right.clone()),
+            _ if any || secret => Type::Any,
+            _ if is_number(left) && is_number(right) => match (op, left, right) {
+                (Op::Div, ..) => Type::Any,
+                (_, Type::Int, Type::Int) => Type::Int,
+                _ => Type::Float,
+            },
+            _ => {
+                let text = *left == Type::Text || *right == Type::Text;
+                let help = (text && op == Op::Add).then_some("`~` joins a text and a number");
+                wrong(format!("`{sign}` cannot join {} and {}", left.name(), right.name()), help);
+                Type::Any
+            }
+        },
+    };
+    if secret { Type::Secret } else { result }
+}
+
+fn filter(
+    name: &str,
+    of: &Ast,
+    arguments: &[(Option<String>, Ast)],
+    ast: &Ast,
+    scope: &Type,
+    problems: &mut Vec<Problem>,
+) -> Type {
+    let given: Vec<Type> = arguments.iter().map(|(_, a)| infer(a, scope, problems)).collect();
+    let found = infer(of, scope, problems);
+    if name == "default" {
+        let other = given.into_iter().next().unwrap_or(Type::Any);
+        return if found == Type::Any || found == Type::Null { join(Type::Any, other) } else { join(found, other) };
+    }
+    for ((_, argument), kind) in arguments.iter().zip(&given) {
+        if !matches!(kind, Type::Text | Type::Any | Type::Secret) {
+            let message = format!("the filter `{name}` takes a text here, found {}", kind.name());
+            problems.push(Problem::new(ProblemKind::Type, &argument.range, message));
+        }
+    }
+    if name == "date" {
+        for (at, (key, argument)) in arguments.iter().enumerate() {
+            let Kind::Const(Value::Text(text)) = &argument.kind else { continue };
+            let checked = match key.as_deref().unwrap_or(if at == 0 { "format" } else { "tz" }) {
+                "format" => filters::date_format(text),
+                _ => filters::time_zone(text).map(drop),
+            };
+            if let Err(message) = checked {
+                problems.push(Problem::new(ProblemKind::Call, &argument.range, message));
+            }
+        }
+    }
+    let wanted = match name {
+        "length" => matches!(found, Type::Text | Type::List(_) | Type::Map(_) | Type::Open(_)),
+        "first" | "last" | "join" => matches!(found, Type::List(_)),
+        _ => found == Type::Text,
+    };
+    if !wanted && !matches!(found, Type::Any | Type::Secret) {
+        let takes = match name {
+            "length" => "a text, a list or a map",
+            "first" | "last" | "join" => "a list",
+            _ => "a text",
+        };
+        problems.push(Problem::new(
+            ProblemKind::Type,
+            &ast.range,
+            format!("the filter `{name}` takes {takes}, found {}", found.name()),
+        ));
+    }
+    if found == Type::Secret
+        || given.contains(&Type::Secret)
+        || found == Type::List(Box::new(Type::Secret)) && name != "length"
+    {
+        return Type::Secret;
+    }
+    match (name, found) {
+        ("length", _) => Type::Int,
+        ("first" | "last", Type::List(items)) => *items,
+        ("first" | "last", _) => Type::Any,
+        _ => Type::Text,
+    }
+}
