@@ -43,11 +43,6 @@ impl Emitter {
         self.redactor().mask(text).into_owned()
     }
 
-    /// A JSON value with every known secret masked.
-    pub fn mask_json(&self, json: &serde_json::Value) -> serde_json::Value {
-        self.redactor().mask_json(json)
-    }
-
     fn redactor(&self) -> Redactor {
         self.redactor.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
