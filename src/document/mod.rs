@@ -1,7 +1,7 @@
 //! YAML text to values that know their place; the only room that names a YAML crate.
 //!
 //! Plain scalars are read by the JSON part of YAML 1.2's core schema: `true`, `false`, `null`, `~`, decimal integers and
-//! floats. `no`, `off`, `on` and `y` are texts. Spellings that YAML readers disagree on are findings, see [`scalar`].
+//! floats. `no`, `off`, `on` and `y` are texts. Spellings that YAML readers disagree on are findings.
 //! Aliases are read; what stands behind one has the place of the alias. Merge keys, tags and several documents are
 //! refused.
 
@@ -198,7 +198,7 @@ impl Node {
         }
     }
 
-    /// What makes this scalar doubtful where a text is wanted; see [`scalar`].
+    /// What makes this scalar doubtful where a text is wanted.
     pub fn doubt(&self, text: &str) -> Option<Doubt> {
         if self.style != Style::Plain {
             return None;

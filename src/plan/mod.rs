@@ -6,6 +6,7 @@
 mod database;
 mod model;
 mod params;
+mod schema;
 
 use std::path::PathBuf;
 
@@ -71,6 +72,5 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
 
 /// The JSON Schema of plans for editors, draft-07: the committed `schema/plan.schema.json`.
 pub fn schema(registry: &Registry) -> serde_json::Value {
-    let _ = registry;
-    serde_json::Value::Null
+    schema::editor(registry)
 }

@@ -1,0 +1,173 @@
+//! The shape of a plan as JSON Schema, from the model and the registry: what the checker walks and what editors read.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::model::{Lock, Logs, Param, Retry};
+use crate::postgres::Settings;
+use crate::step::Registry;
+use crate::vault::Source;
+
+/// The pattern of a text that holds a template.
+const TEMPLATE: &str = "\\$\\{\\{";
+
+/// The draft-07 schema of a type, whole in itself.
+fn of<T: JsonSchema>() -> Value {
+    inlined(SchemaGenerator::from(SchemaSettings::draft07()).into_root_schema_for::<T>().to_value())
+}
+
+/// A root schema with its definitions put in place of the references to them.
+pub fn inlined(mut root: Value) -> Value {
+    let definitions = root.as_object_mut().and_then(|o| o.remove("definitions")).unwrap_or_default();
+    if let Some(object) = root.as_object_mut() {
+        object.remove("$schema");
+        object.remove("title");
+    }
+    fn walk(value: &mut Value, definitions: &Value) {
+        if let Some(name) = value.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/definitions/")) {
+            let mut target = definitions.get(name).cloned().unwrap_or_default();
+            if let (Some(target), Some(own)) = (target.as_object_mut(), value.as_object()) {
+                target.extend(own.iter().filter(|(k, _)| *k != "$ref").map(|(k, v)| (k.clone(), v.clone())));
+            }
+            *value = target;
+        }
+        match value {
+            Value::Object(map) => map.values_mut().for_each(|v| walk(v, definitions)),
+            Value::Array(items) => items.iter_mut().for_each(|v| walk(v, definitions)),
+            _ => {}
+        }
+    }
+    walk(&mut root, &definitions);
+    root
+}
+
+/// The keys of a step, without what `uses` decides.
+fn step(registry: &Registry) -> Value {
+    json!({
+        "type": "object", "additionalProperties": false, "required": ["uses"],
+        "description": "One step: what it uses, with which parameters, and when.",
+        "properties": {
+            "id": { "type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "The name by which others refer to the step." },
+            "name": { "type": "string", "description": "A line for people." },
+            "uses": { "type": "string", "enum": registry.names().collect::<Vec<_>>(), "description": "The executor." },
+            "with": { "type": "object", "description": "The parameters of the executor." },
+            "when": { "type": ["boolean", "string"], "description": "A boolean, or an expression that gives one, without `${{ }}`." },
+            "retry": of::<Retry>(),
+            "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration",
+                         "description": "How long one attempt may take, like `2h`." },
+            "continue_on_error": { "type": "boolean", "default": false, "description": "Whether the run goes on when the step fails; the failure is then a warning." },
+            "tags": { "type": "array", "items": { "type": "string" }, "description": "Words for `--tags` and `--skip-tags`." }
+        }
+    })
+}
+
+/// The strict schema of everything but the parameters of executors.
+pub fn frame(registry: &Registry) -> Value {
+    let named =
+        |value: Value, text: &str| json!({ "type": "object", "additionalProperties": value, "description": text });
+    let list = |text: &str| json!({ "type": "array", "items": step(registry), "description": text });
+    let defaults: Map<String, Value> =
+        registry.names().map(|n| (n.to_owned(), json!({ "type": "object", "description": format!("Parameters of every `{n}` step that leaves them out.") }))).collect();
+    let mut steps = list("The steps, in order.");
+    steps["minItems"] = 1.into();
+    json!({
+        "type": "object", "additionalProperties": false, "required": ["version", "name", "steps"],
+        "properties": {
+            "version": { "type": "integer", "enum": [1], "description": "The version of the plan language." },
+            "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$", "description": "The plan's name." },
+            "description": { "type": "string", "description": "What the plan is for." },
+            "params": named(of::<Param>(), "Typed inputs."),
+            "secrets": named(of::<Source>(), "Where each secret comes from, never its value."),
+            "vars": named(json!({}), "Values computed once a run."),
+            "database": of::<Settings>(),
+            "logs": of::<Logs>(),
+            "defaults": { "type": "object", "additionalProperties": false, "properties": defaults, "description": "By executor: parameters for every step that leaves them out." },
+            "lock": of::<Lock>(),
+            "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration", "description": "How long all steps together may take." },
+            "steps": steps,
+            "on_failure": list("Steps for a run that failed."),
+            "on_success": list("Steps for a run that went well."),
+            "finally": list("Steps that always run, last.")
+        }
+    })
+}
+
+/// The schema of an executor's parameters, whole in itself.
+pub fn params(registry: &Registry, name: &str) -> Option<Value> {
+    registry.get(name).map(|e| inlined(e.params().to_value()))
+}
+
+/// The same schema for editors: a template may stand wherever one works, so a text with `${{` fits everywhere there.
+fn relaxed(schema: &Value) -> Value {
+    let Value::Object(map) = schema else { return schema.clone() };
+    let mut out = Map::new();
+    for (key, value) in map {
+        let value = match (key.as_str(), value) {
+            ("properties", Value::Object(fields)) => {
+                Value::Object(fields.iter().map(|(k, v)| (k.clone(), relaxed(v))).collect())
+            }
+            ("items" | "additionalProperties", inner) => relaxed(inner),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(all)) => Value::Array(all.iter().map(relaxed).collect()),
+            ("required" | "format", _) if key == "format" => continue,
+            _ => value.clone(),
+        };
+        if !key.starts_with("x-runplan") {
+            out.insert(key.clone(), value);
+        }
+    }
+    let is_map = out.get("type") == Some(&json!("object"));
+    if is_map || out.is_empty() || out.keys().all(|k| matches!(k.as_str(), "description" | "default")) {
+        return Value::Object(out);
+    }
+    let mut wrapper = Map::new();
+    for key in ["title", "description", "default", "examples"] {
+        wrapper.extend(out.remove(key).map(|v| (key.to_owned(), v)));
+    }
+    wrapper.insert("anyOf".to_owned(), json!([out, { "type": "string", "pattern": TEMPLATE }]));
+    Value::Object(wrapper)
+}
+
+/// The JSON Schema of plans for editors, draft-07: the committed `schema/plan.schema.json`.
+pub fn editor(registry: &Registry) -> Value {
+    let mut root = frame(registry);
+    let branches: Vec<Value> = registry
+        .names()
+        .filter_map(|name| {
+            let mut with = relaxed(&params(registry, name)?);
+            // What a step leaves out may stand under `defaults`.
+            with.as_object_mut()?.remove("required");
+            Some(json!({
+                "if": { "properties": { "uses": { "const": name } }, "required": ["uses"] },
+                "then": { "properties": { "with": with } }
+            }))
+        })
+        .collect();
+    for list in ["steps", "on_failure", "on_success", "finally"] {
+        root["properties"][list]["items"]["allOf"] = Value::Array(branches.clone());
+    }
+    for name in registry.names() {
+        if let Some(mut with) = params(registry, name).map(|p| relaxed(&p)) {
+            with.as_object_mut().and_then(|o| o.remove("required"));
+            root["properties"]["defaults"]["properties"][name] = with;
+        }
+    }
+    root["properties"]["database"] = relaxed(&root["properties"]["database"]);
+    root["patternProperties"] = json!({ "^x-": {} });
+    let mut out = Map::new();
+    out.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+    out.insert("title".to_owned(), "runplan plan, version 1".into());
+    out.extend(strip(root).as_object().cloned().unwrap_or_default());
+    Value::Object(out)
+}
+
+/// The schema without our own marks.
+fn strip(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            map.into_iter().filter(|(k, _)| !k.starts_with("x-runplan")).map(|(k, v)| (k, strip(v))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(strip).collect(),
+        other => other,
+    }
+}
