@@ -3,6 +3,7 @@
 //! Knows what a plan means and everything that can be known of it without running it. Reads no file but the plan's own
 //! text and what it includes; fetches no secret, asks no server.
 
+mod check;
 mod database;
 mod model;
 mod params;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use crate::diag::{Finding, Sources};
 use crate::step::Registry;
 
+pub use check::check;
 pub use database::resolve_database;
 pub use model::{Items, Lock, Logs, Overlap, Param, ParamType, Plan, Retry, RetryOn, StepPlan, When};
 
@@ -60,14 +62,6 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// The plan, when no finding is an error.
     pub checked: Option<Checked>,
-}
-
-/// Checks a plan: everything that can be known without running it.
-pub fn check(input: Input, registry: &Registry) -> Outcome {
-    let _ = (&input, registry);
-    let mut sources = Sources::default();
-    sources.add(input.name, input.text);
-    Outcome { sources, findings: Vec::new(), checked: None }
 }
 
 /// The JSON Schema of plans for editors, draft-07: the committed `schema/plan.schema.json`.
