@@ -1,1 +1,199 @@
-//! In the making.
+//! Running a program: in a process group of its own, with the environment handed over, its lines passed on as they come,
+//! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::cancel::Cancel;
+use crate::step::{Class, Env, StepError, Touch};
+
+/// How long a program may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(10);
+/// The longest line that is passed on, in bytes; the rest of it is left out.
+const MAX_LINE: u64 = 16 * 1024;
+/// How many of the last lines of standard error an error quotes.
+const TAIL: usize = 5;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment of the program.
+    pub env: Env,
+    pub cwd: Option<PathBuf>,
+    pub stdin: Option<String>,
+}
+
+/// A program that was started.
+pub struct Running {
+    child: Child,
+    group: Option<i32>,
+    tail: Arc<Mutex<VecDeque<String>>>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The exit status; none when a signal ended it.
+    pub code: Option<i32>,
+    /// In words, like `exit status 1`.
+    pub how: String,
+    /// The last lines of its standard error, in one.
+    pub said: String,
+}
+
+/// Starts a program. Its standard output goes to the log line by line, or, with `pipe`, to whoever takes
+/// [`Running::output`]; standard error always goes to the log.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError> {
+    let (program, arguments) = job.argv.split_first().ok_or_else(|| StepError::new("there is no program to run"))?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(&job.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.stdin(if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    if let Some(cwd) = &job.cwd {
+        command.current_dir(cwd);
+    }
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command.spawn().map_err(|error| {
+        let failed = StepError::because(format!("`{program}` cannot be started"), &error);
+        if error.kind() == std::io::ErrorKind::NotFound {
+            failed.hint("install it, or write its whole path")
+        } else {
+            failed
+        }
+    })?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    if let (Some(text), Some(mut stdin)) = (job.stdin.clone(), child.stdin.take()) {
+        tokio::spawn(async move {
+            // A program that does not want to read its input says so by its exit status.
+            let _ = stdin.write_all(text.as_bytes()).await;
+        });
+    }
+    let tail = Arc::new(Mutex::new(VecDeque::new()));
+    let mut readers = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        let (log, tail) = (touch.log().clone(), Arc::clone(&tail));
+        readers.push(tokio::spawn(lines(stderr, move |line| {
+            log.info(&line);
+            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line);
+        })));
+    }
+    if !pipe && let Some(stdout) = child.stdout.take() {
+        let log = touch.log().clone();
+        readers.push(tokio::spawn(lines(stdout, move |line| log.info(&line))));
+    }
+    Ok(Running { child, group, tail, readers })
+}
+
+impl Running {
+    /// The program's standard output for a thread that reads it; once, and only when started with `pipe`.
+    #[cfg(unix)]
+    pub fn output(&mut self) -> Option<std::fs::File> {
+        self.child.stdout.take().and_then(|out| out.into_owned_fd().ok()).map(std::fs::File::from)
+    }
+
+    /// Waits for the end. When the work is cancelled the whole group is told to end, and killed after a grace.
+    ///
+    /// # Errors
+    /// The work was cancelled, or the program cannot be waited for.
+    pub async fn wait(mut self, cancel: &Cancel) -> Result<Ended, StepError> {
+        let status = tokio::select! {
+            status = self.child.wait() => status,
+            _ = cancel.cancelled() => {
+                self.signal(false);
+                if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
+                    self.signal(true);
+                    let _ = self.child.wait().await;
+                }
+                self.signal(true);
+                return Err(StepError::cancelled());
+            }
+        };
+        let status = status.map_err(|e| StepError::because("the program cannot be waited for", &e))?;
+        for reader in self.readers.drain(..) {
+            // A child of the program may hold its pipe open; its last words are not worth waiting for.
+            let _ = tokio::time::timeout(Duration::from_secs(2), reader).await;
+        }
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = tail.iter().cloned().collect::<Vec<_>>().join("; ");
+        Ok(Ended { code: status.code(), how: words(status), said })
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, kill: bool) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        if let Some(pid) = self.group.and_then(Pid::from_raw) {
+            // It may be gone already.
+            let _ = kill_process_group(pid, if kill { Signal::KILL } else { Signal::TERM });
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn signal(&self, _: bool) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Given up before its end: nothing of it may stay behind. A group that ended by itself is not signalled, since
+        // its number may have been given to others.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(true);
+        }
+    }
+}
+
+impl Ended {
+    /// The failure of a program that should have ended otherwise.
+    pub fn failure(&self, program: &str) -> StepError {
+        let said = if self.said.is_empty() { String::new() } else { format!(": {}", self.said) };
+        let class = self.code.map_or(Class::Permanent, Class::Exit);
+        StepError::new(format!("`{program}` ended with {}{said}", self.how)).class(class)
+    }
+}
+
+fn words(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        if let Some(signal) = status.signal() {
+            return format!("signal {signal}");
+        }
+    }
+    status.code().map_or_else(|| "no exit status".to_owned(), |code| format!("exit status {code}"))
+}
+
+/// Passes on each line; one that is too long is cut.
+async fn lines(from: impl AsyncRead + Unpin, mut each: impl FnMut(String)) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    let mut skipping = false;
+    loop {
+        line.clear();
+        match (&mut from).take(MAX_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let whole = line.ends_with(b"\n");
+        if !skipping {
+            let text = String::from_utf8_lossy(&line);
+            let cut = if whole || line.len() < 16 * 1024 { "" } else { " …" };
+            each(format!("{}{cut}", text.trim_end_matches(['\n', '\r'])));
+        }
+        skipping = !whole;
+    }
+}

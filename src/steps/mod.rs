@@ -1,6 +1,8 @@
 //! One executor a file, and the list.
 
-use crate::step::Registry;
+mod command;
+
+use crate::step::{Entry, Registry};
 
 /// The executors that plans may use, in the order of a night.
-pub const REGISTRY: Registry = Registry(&[]);
+pub const REGISTRY: Registry = Registry(&[Entry::of::<command::Command>()]);

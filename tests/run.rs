@@ -1,0 +1,141 @@
+//! The binary, run as a user would, with plans of programs.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+fn runplan(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runplan"));
+    command.current_dir(dir).env_remove("PGSERVICE").env("XDG_STATE_HOME", dir.join("state")).env("NO_COLOR", "1");
+    command
+}
+
+fn run(dir: &Path, plan: &str, arguments: &[&str]) -> Output {
+    std::fs::write(dir.join("plan.yaml"), plan).expect("a plan can be written");
+    runplan(dir).arg("plan.yaml").args(arguments).output().expect("the binary runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const HEAD: &str = "version: 1\nname: night\nlogs: { dir: logs, keep: 2 }\n";
+
+#[test]
+fn steps_run_in_order_with_templates_and_the_journal_keeps_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!(
+        "{HEAD}params: {{ who: {{ type: string, default: world }} }}\nvars: {{ text: 'hello ${{{{ params.who }}}}' }}\nsteps:\n\
+         \x20 - id: greet\n    uses: command\n    with: {{ argv: [echo, '${{{{ vars.text }}}}'] }}\n\
+         \x20 - uses: command\n    when: steps.greet.outputs.exit_code == 0 and params.who != 'nobody'\n    with: {{ argv: [echo, second] }}\n"
+    );
+    let output = run(dir.path(), &plan, &["-p", "who=moon"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("hello moon") && said(&output).contains("second"), "{}", said(&output));
+    let runs: Vec<_> = std::fs::read_dir(dir.path().join("logs/night")).expect("a log").flatten().collect();
+    let events = std::fs::read_to_string(runs[0].path().join("events.jsonl")).expect("events");
+    assert!(events.lines().last().is_some_and(|l| l.contains("run_finished")), "{events}");
+    for _ in 0..3 {
+        run(dir.path(), &plan, &[]);
+    }
+    assert_eq!(std::fs::read_dir(dir.path().join("logs/night")).expect("logs").count(), 2, "old logs are removed");
+}
+
+#[test]
+fn a_failure_ends_the_list_runs_the_handlers_and_exits_1() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!(
+        "{HEAD}steps:\n  - {{ id: bad, uses: command, with: {{ argv: [sh, -c, 'echo oops >&2; exit 3'] }} }}\n\
+         \x20 - {{ id: after, uses: command, with: {{ argv: [touch, after] }} }}\n\
+         on_failure:\n  - {{ uses: command, with: {{ argv: [echo, 'handler saw ${{{{ failure.step }}}} ${{{{ failure.kind }}}}'] }} }}\n\
+         finally:\n  - {{ uses: command, with: {{ argv: [touch, finally] }} }}\n"
+    );
+    let output = run(dir.path(), &plan, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("handler saw bad step"), "{}", said(&output));
+    assert!(said(&output).contains("exit status 3: oops"), "{}", said(&output));
+    assert!(!dir.path().join("after").exists() && dir.path().join("finally").exists());
+    let allowed = plan.replace("id: bad,", "id: bad, continue_on_error: true,");
+    let output = run(dir.path(), &allowed, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(dir.path().join("after").exists());
+}
+
+#[test]
+fn a_secret_is_seen_nowhere_and_a_missing_one_exits_77() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!(
+        "{HEAD}secrets: {{ pw: {{ env: RP_PW }} }}\nsteps:\n\
+         \x20 - {{ uses: command, with: {{ argv: [sh, -c, 'echo $PW; env; printf %s \"$PW\" | base64'], env: {{ PW: '${{{{ secrets.pw }}}}' }} }} }}\n"
+    );
+    std::fs::write(dir.path().join("plan.yaml"), &plan).expect("a plan");
+    let output = runplan(dir.path()).arg("plan.yaml").env("RP_PW", "canary-Zebra-77").output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("***"), "{}", said(&output));
+    let mut all = said(&output);
+    for run in std::fs::read_dir(dir.path().join("logs/night")).expect("logs").flatten() {
+        for file in ["events.jsonl", "run.log"] {
+            all += &std::fs::read_to_string(run.path().join(file)).expect("a log");
+        }
+    }
+    assert!(!all.contains("canary-Zebra-77") && !all.contains("Y2FuYXJ5LVplYnJhLT"), "{all}");
+    let output = runplan(dir.path()).arg("plan.yaml").env_remove("RP_PW").output().expect("runs");
+    assert_eq!(output.status.code(), Some(77), "{}", said(&output));
+}
+
+#[test]
+fn an_invalid_plan_exits_78_with_every_finding() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = "version: 1\nname: night\nsteps:\n  - uses: comand\n    retrys: { attempts: 2 }\n  - uses: command\n    \
+                timeout: 30\n    with: { argv: ['${{ params.nope }}'] }\n";
+    let output = run(dir.path(), plan, &[]);
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    for part in [
+        "plan.yaml:4:11",
+        "did you mean `command`?",
+        "plan.yaml:5:5",
+        "did you mean `retry`?",
+        "plan.yaml:7:14",
+        "`30s`",
+        "has no `nope`",
+    ] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
+    let output = runplan(dir.path()).arg("missing.yaml").output().expect("runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!("{HEAD}steps:\n  - {{ uses: command, with: {{ argv: [touch, made] }} }}\n");
+    let output = run(dir.path(), &plan, &["-n"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("would run: touch made"), "{}", said(&output));
+    let names: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names, ["plan.yaml"]);
+}
+
+#[test]
+fn one_run_at_a_time_and_timeouts_and_retries_end_as_they_should() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let slow = format!("{HEAD}steps:\n  - {{ uses: command, with: {{ argv: [sleep, '30'] }} }}\n");
+    std::fs::write(dir.path().join("slow.yaml"), slow).expect("a plan");
+    let mut first = runplan(dir.path()).arg("slow.yaml").stderr(std::process::Stdio::null()).spawn().expect("runs");
+    std::thread::sleep(Duration::from_millis(1500));
+    let second = runplan(dir.path()).arg("slow.yaml").output().expect("runs");
+    assert_eq!(second.status.code(), Some(75), "{}", said(&second));
+    Command::new("kill").args(["-TERM", &first.id().to_string()]).status().expect("kill");
+    assert_eq!(first.wait().expect("it ends").code(), Some(143));
+
+    let late = "version: 1\nname: late\nlogs: { dir: logs }\ntimeout: 1s\nsteps:\n  - { uses: command, with: { argv: [sleep, '30'] } }\n";
+    let output = run(dir.path(), late, &[]);
+    assert_eq!(output.status.code(), Some(124), "{}", said(&output));
+
+    let again = "version: 1\nname: again\nlogs: { dir: logs }\nsteps:\n  - uses: command\n    \
+                 retry: { attempts: 3, delay: 10ms, errors: ['exit:1'] }\n    \
+                 with: { argv: [sh, -c, 'echo x >> tries; test $(wc -l < tries) -ge 3'] }\n";
+    let output = run(dir.path(), again, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("attempt 2 of 3 failed"), "{}", said(&output));
+}
