@@ -1,0 +1,12 @@
+//! The committed schema is the one that the program prints.
+
+#[test]
+fn the_committed_schema_is_current() {
+    let printed =
+        std::process::Command::new(env!("CARGO_BIN_EXE_runplan")).arg("schema").output().expect("the binary runs");
+    let committed = std::fs::read_to_string("schema/plan.schema.json").expect("the committed schema");
+    let printed = String::from_utf8(printed.stdout).expect("UTF-8");
+    assert!(committed == printed, "write it anew: cargo run -- schema > schema/plan.schema.json");
+    let json = serde_json::from_str(&committed).expect("JSON");
+    assert!(jsonschema::draft7::meta::is_valid(&json));
+}
