@@ -1,1 +1,89 @@
-//! In the making.
+//! The zip engine: compression, AES-256, records, reading back, publication under the final name.
+//!
+//! An archive is a standard zip (PKWARE APPNOTE 6.3) whose entries are encrypted by the WinZip AES specification (AE-2).
+//! It is written as `<name>.partial` in its own folder, flushed, read back and checked, and only then gets its name.
+//! Memory does not grow with what is stored.
+
+mod crypt;
+mod record;
+mod zip;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+use crate::step::StepError;
+
+pub use record::{Record, Server};
+pub use zip::{Sealed, Writer};
+
+/// Where an archive goes, and how it is protected.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The file to make; a name that exists is never overwritten.
+    pub path: String,
+    /// How it is encrypted.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// The password; needed unless `encryption` is `none`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// How it is compressed.
+    #[serde(default)]
+    pub compression: Compression,
+}
+
+/// How an archive is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// WinZip AES-256, AE-2: 7-Zip, WinZip, bsdtar and pyzipper open it.
+    #[default]
+    Aes256,
+    /// Not at all.
+    None,
+}
+
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Deflate, which every reader knows.
+    #[default]
+    Deflate,
+    /// Not at all.
+    Store,
+}
+
+impl Encryption {
+    /// The word of plans and records.
+    pub fn word(self) -> &'static str {
+        if self == Self::Aes256 { "aes256" } else { "none" }
+    }
+}
+
+impl Compression {
+    /// The word of plans and records.
+    pub fn word(self) -> &'static str {
+        if self == Self::Deflate { "deflate" } else { "store" }
+    }
+}
+
+impl Settings {
+    /// Encryption fails closed: without a password nothing is begun. A sealed one, in a dry run, is taken for given.
+    ///
+    /// # Errors
+    /// The password is missing or empty.
+    pub fn check(&self) -> Result<(), StepError> {
+        let given = self.password.as_ref().is_some_and(|p| !p.is_empty());
+        if self.encryption == Encryption::Aes256 && !given {
+            return Err(StepError::new(format!("the archive `{}` is to be encrypted and has no password", self.path))
+                .hint("give `archive.password` a secret, or write `encryption: none`"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
