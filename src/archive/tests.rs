@@ -81,7 +81,7 @@ fn another_reader_gets_the_same_bytes_at_every_size() {
                 let written = record(&sealed);
                 sealed.publish(&written).expect("published");
                 assert!(Record::path_of(&path).exists());
-                let mut zip = zip::ZipArchive::new(std::fs::File::open(&path).expect("the archive")).expect("a zip");
+                let mut zip = ::zip::ZipArchive::new(std::fs::File::open(&path).expect("the archive")).expect("a zip");
                 let mut read = Vec::new();
                 let mut entry = match encryption {
                     Encryption::Aes256 => zip.by_index_decrypt(0, "p ä\"s$ s'w".as_bytes()).expect("the password fits"),

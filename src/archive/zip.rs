@@ -411,7 +411,17 @@ fn check_entry(file: &mut File, entry: &Entry, password: Option<&[u8]>, cancel: 
 fn hash(file: &mut File) -> io::Result<(u64, String)> {
     file.seek(SeekFrom::Start(0))?;
     let mut digest = Sha256::new();
-    let bytes = io::copy(&mut BufReader::with_capacity(CHUNK, file), &mut digest)?;
+    let mut buffer = vec![0u8; CHUNK];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => {
+                digest.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
     Ok((bytes, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
 }
 
