@@ -1,5 +1,9 @@
-//! Connection settings and TLS, queries, identifiers, versions of server and tools.
+//! Connection settings and TLS, queries, versions of server and tools.
 
+mod connect;
+mod program;
 mod settings;
 
-pub use settings::{Settings, SslMode};
+pub use connect::{asked, connect};
+pub use program::find;
+pub use settings::{Settings, SslMode, Unusable};

@@ -1,0 +1,39 @@
+//! Finding the `pg_dump` that fits a server.
+
+use std::path::PathBuf;
+
+use crate::step::{Look, StepError};
+
+/// Where the distributions keep the programs of a major version.
+fn folder(major: u32) -> [PathBuf; 3] {
+    [
+        format!("/usr/lib/postgresql/{major}/bin").into(),
+        format!("/usr/pgsql-{major}/bin").into(),
+        format!("/opt/homebrew/opt/postgresql@{major}/bin").into(),
+    ]
+}
+
+/// The program `name` of the server's own major version, else of the nearest newer one, with a warning. The
+/// distributions' folders are looked at before `PATH`, where a wrapper may stand. Starts nothing.
+///
+/// # Errors
+/// There is none that is new enough.
+pub fn find(look: &Look, name: &str, server: u32) -> Result<PathBuf, StepError> {
+    for major in server..server + 10 {
+        let Some(found) = folder(major).into_iter().map(|d| d.join(name)).find(|p| p.is_file()) else { continue };
+        if major > server {
+            look.log.warn(format!("there is no `{name}` {server} for the server's version; `{name}` {major} is used"));
+        }
+        return Ok(found);
+    }
+    let older = (9..server).rev().find(|m| folder(*m).iter().any(|d| d.join(name).is_file()));
+    let what = match older {
+        Some(major) => {
+            format!("the server is version {server} and the newest `{name}` found is {major}, which cannot dump it")
+        }
+        None => format!("there is no `{name}` for a server of version {server}"),
+    };
+    Err(StepError::new(what).hint(format!(
+        "install the client programs of PostgreSQL {server} (postgresql-client-{server}), or name one under `program`"
+    )))
+}
