@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::value::Value;
 
-pub use error::{Class, StepError};
+pub use error::{Class, StepError, chain};
 pub use facts::{Failure, FailureKind, RunFacts, Status, StepFact, Upcoming};
 pub use leave::{Env, Level, Log, Look, Progress, Sink, Touch, Unit};
 pub use registry::{Decided, Entry, Registry};
