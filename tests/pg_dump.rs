@@ -151,6 +151,6 @@ fn a_termination_during_the_dump_leaves_nothing_and_exits_143() {
     assert_eq!(child.wait().expect("it ends").code(), Some(143));
     assert_eq!(files(dir.path()), Vec::<PathBuf>::new());
     assert!(dir.path().join("handled").exists());
-    let group = Command::new("pgrep").args(["-g", pid.trim()]).output().expect("pgrep");
+    let group = Command::new("pgrep").args(["-r", "D,R,S,T", "-g", pid.trim()]).output().expect("pgrep");
     assert!(group.stdout.is_empty(), "left behind: {}", said(&group));
 }
