@@ -10,3 +10,12 @@ fn the_committed_schema_is_current() {
     let json = serde_json::from_str(&committed).expect("JSON");
     assert!(jsonschema::draft7::meta::is_valid(&json));
 }
+
+#[test]
+fn every_plan_of_the_folder_is_valid() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_runplan"))
+        .args(["validate", "--deny-warnings", "plans"])
+        .output();
+    let output = output.expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
