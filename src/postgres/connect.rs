@@ -1,18 +1,18 @@
 //! A session with a server, for looking: read-only, with the settings that `pg_dump` gets too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Settings, SslMode};
 use crate::secret::Secret;
-use crate::step::{Class, Env, Look, StepError, chain};
+use crate::step::{Class, Env, Look, StepError, Touch, chain};
 
 /// How long a connection may take when nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -60,10 +60,38 @@ impl Settings {
 /// # Errors
 /// The server cannot be reached, refuses, or its certificate does not fit.
 pub async fn connect(look: &Look, settings: &Settings) -> Result<Client, StepError> {
+    open(look, settings, true).await.map(|s| s.client)
+}
+
+/// A session that may write, and what the server said beside its answers.
+pub struct Session {
+    pub client: Client,
+    notices: Arc<Mutex<Vec<String>>>,
+}
+
+impl Session {
+    /// The warnings of the server since the last time they were taken.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Opens a session that may write.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_rw(touch: &Touch, settings: &Settings) -> Result<Session, StepError> {
+    open(touch.look(), settings, false).await
+}
+
+async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Session, StepError> {
     let mut config = Config::new();
     config.host(settings.host.as_deref().unwrap_or("localhost")).port(settings.port.unwrap_or(5432));
     config.user(settings.user.as_deref().unwrap_or_default()).dbname(settings.dbname.as_deref().unwrap_or_default());
-    config.application_name("runplan").options("-c default_transaction_read_only=on");
+    config.application_name("runplan");
+    if read_only {
+        config.options("-c default_transaction_read_only=on");
+    }
     config.connect_timeout(settings.connect_timeout.map_or(PATIENCE, |t| t.0));
     if let Some(password) = &settings.password {
         match password.expose() {
@@ -87,7 +115,7 @@ pub async fn connect(look: &Look, settings: &Settings) -> Result<Client, StepErr
         connected = tokio::time::timeout(limit, attempt) => connected,
         _ = look.cancel.cancelled() => return Err(StepError::cancelled()),
     };
-    let (client, connection) = match connected {
+    let (client, mut connection) = match connected {
         Ok(Ok(pair)) => pair,
         Ok(Err(error)) => return Err(refused(settings, &error)),
         Err(_) => {
@@ -95,9 +123,19 @@ pub async fn connect(look: &Look, settings: &Settings) -> Result<Client, StepErr
             return Err(StepError::new(what).class(Class::Unreachable));
         }
     };
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&notices);
     // Ends with the client; what goes wrong is seen by whoever asks next.
-    tokio::spawn(connection);
-    Ok(client)
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notice(notice) = message
+                && notice.severity() == "WARNING"
+            {
+                said.lock().unwrap_or_else(PoisonError::into_inner).push(notice.message().to_owned());
+            }
+        }
+    });
+    Ok(Session { client, notices })
 }
 
 fn refused(settings: &Settings, error: &tokio_postgres::Error) -> StepError {

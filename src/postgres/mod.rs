@@ -4,6 +4,7 @@ mod connect;
 mod program;
 mod settings;
 
-pub use connect::{asked, connect};
+pub use connect::{Session, asked, connect, connect_rw};
+pub use postgres_protocol::escape::escape_identifier;
 pub use program::find;
 pub use settings::{Settings, SslMode, Unusable};

@@ -1,0 +1,313 @@
+//! `vacuum`: each table when the control table says that it is due.
+
+mod rules;
+
+use chrono::{Local, NaiveDate, NaiveDateTime};
+use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Client;
+
+use crate::postgres::{self, Settings, escape_identifier};
+use crate::quantity::Span;
+use crate::step::{Look, Preview, Step, StepError, Touch};
+use rules::{Action, Rules, decide};
+
+/// Vacuums each table when a rule on the control table says that it is due.
+///
+/// By default a table without a record gets VACUUM (FULL, ANALYZE); fewer than 5 days after its last VACUUM nothing is
+/// done, up to 10 days VACUUM, later VACUUM (FULL, ANALYZE). One table that fails does not stop the next; the step fails
+/// at the end.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Names exactly as stored, with `schema.` before the first dot if wanted; `*` and `?` are wildcards. An unqualified
+    /// name means the search path. Default: all ordinary tables but the control table.
+    #[serde(default)]
+    tables: Option<Vec<String>>,
+    /// Names or patterns to leave out.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Whether VACUUM FULL may be used.
+    #[serde(default = "yes")]
+    full: bool,
+    /// When what is due.
+    #[serde(default)]
+    rules: Rules,
+    /// The table that keeps when each table was last vacuumed; created when missing.
+    #[serde(default = "control")]
+    control_table: String,
+    /// How long to wait for a table's lock.
+    #[serde(default = "five_seconds")]
+    lock_timeout: Span,
+    /// The database; what is left out is the plan's.
+    #[serde(default)]
+    database: Settings,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn control() -> String {
+    "controle_vacuum".to_owned()
+}
+
+fn five_seconds() -> Span {
+    Span(std::time::Duration::from_secs(5))
+}
+
+/// What was done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// Each table with its decision and figures.
+    tables: Vec<Done>,
+    /// How many were vacuumed.
+    vacuumed: u32,
+    /// How many were not due.
+    skipped: u32,
+    /// How many failed.
+    failed: u32,
+}
+
+/// One table.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Done {
+    name: String,
+    action: Action,
+    reason: String,
+    days: Option<i64>,
+    seconds: f64,
+    bytes_before: i64,
+    bytes_after: i64,
+}
+
+/// One table, decided.
+#[derive(Debug)]
+struct Table {
+    schema: String,
+    name: String,
+    action: Action,
+    reason: String,
+    days: Option<i64>,
+}
+
+impl Table {
+    /// The name that people and the control table use: bare in schema `public`.
+    fn shown(&self) -> String {
+        if self.schema == "public" { self.name.clone() } else { format!("{}.{}", self.schema, self.name) }
+    }
+
+    fn quoted(&self) -> String {
+        format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.name))
+    }
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    tables: Vec<Table>,
+    /// The control table, quoted.
+    control: String,
+    create: bool,
+    lock_timeout: Span,
+    database: Settings,
+}
+
+/// The executor.
+pub struct Vacuum;
+
+impl Step for Vacuum {
+    const NAME: &'static str = "vacuum";
+    const EXAMPLE: &'static str = "tables: [orders, \"audit.*\"]\nfull: false\n";
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
+        let client = postgres::connect(look, &database).await?;
+        let (schema, name) = control_place(&client, &params.control_table).await?;
+        let control = format!("{}.{}", escape_identifier(&schema), escape_identifier(&name));
+        let create = client
+            .query_one("SELECT to_regclass($1) IS NULL", &[&control])
+            .await
+            .map_err(|e| postgres::asked("looking for the control table", &e))?
+            .get(0);
+        let today = look.now.with_timezone(&Local).date_naive();
+        let mut tables = Vec::new();
+        for (own_schema, own_name) in wanted(&client, &params, (&schema, &name)).await? {
+            let mut table =
+                Table { schema: own_schema, name: own_name, action: Action::Skip, reason: String::new(), days: None };
+            let last = if create { None } else { last_vacuum(&client, &control, &table.shown()).await? };
+            table.days = last.map(|l| (today - l).num_days());
+            (table.action, table.reason) = decide(last, today, &params.rules, params.full);
+            tables.push(table);
+        }
+        Ok(Work { tables, control, create, lock_timeout: params.lock_timeout, database })
+    }
+
+    fn preview(work: &Work) -> Preview {
+        let created = work.create.then(|| format!("creates the control table {}", work.control));
+        let line = |t: &Table| match t.action.options() {
+            None => format!("`{}`: nothing, {}", t.shown(), t.reason),
+            Some(options) => format!("`{}`: VACUUM {}, {}", t.shown(), options.trim(), t.reason).replace(" ,", ","),
+        };
+        Preview::new(created.into_iter().chain(work.tables.iter().map(line)))
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        let session = postgres::connect_rw(touch, &work.database).await?;
+        let set = |sql: String| async {
+            let sql = sql;
+            session.client.batch_execute(&sql).await.map_err(|e| postgres::asked("preparing the session", &e))
+        };
+        set(format!("SET lock_timeout = {}", work.lock_timeout.0.as_millis())).await?;
+        set(format!("SET TIME ZONE INTERVAL '{}' HOUR TO MINUTE", Local::now().format("%:z"))).await?;
+        if work.create {
+            let sql = format!(
+                "CREATE TABLE IF NOT EXISTS {} (id serial PRIMARY KEY, tabela_nome text NOT NULL, ultima_execucao timestamp NOT NULL, tipo_vacuum text)",
+                work.control
+            );
+            let done = session.client.batch_execute(&sql).await;
+            done.map_err(|e| {
+                postgres::asked(&format!("creating the control table {}", work.control), &e)
+                    .hint("let the user create tables in that schema, or name another one under `control_table`")
+            })?;
+        }
+        let mut output = Output { tables: Vec::new(), vacuumed: 0, skipped: 0, failed: 0 };
+        let mut problems = Vec::new();
+        for table in &work.tables {
+            let Some(options) = table.action.options() else {
+                output.skipped += 1;
+                output.tables.push(done(table, 0.0, 0, 0));
+                continue;
+            };
+            if touch.cancel().is_cancelled() {
+                return Err(StepError::cancelled());
+            }
+            let clock = std::time::Instant::now();
+            let before = size(&session.client, table).await;
+            session.take_warnings();
+            let sql = format!("VACUUM {options}{}", table.quoted());
+            let token = session.client.cancel_token();
+            let result = tokio::select! {
+                result = session.client.batch_execute(&sql) => result,
+                _ = touch.cancel().cancelled() => {
+                    // The server stops too; a VACUUM that was broken off changed nothing.
+                    let _ = token.cancel_query(tokio_postgres::NoTls).await;
+                    return Err(StepError::cancelled());
+                }
+            };
+            // PostgreSQL skips a table it may not vacuum with no more than a warning.
+            let failure = match result {
+                Err(error) => Some(postgres::asked("VACUUM", &error).what),
+                Ok(()) => Some(session.take_warnings().join("; ")).filter(|w| !w.is_empty()),
+            };
+            if let Some(why) = failure {
+                touch.log().warn(format!("`{}` was not vacuumed: {why}", table.shown()));
+                problems.push(format!("`{}`: {why}", table.shown()));
+                output.failed += 1;
+                continue;
+            }
+            let sql = format!(
+                "INSERT INTO {} (tabela_nome, ultima_execucao, tipo_vacuum) VALUES ($1, localtimestamp, $2)",
+                work.control
+            );
+            let recorded = session.client.execute(&sql, &[&table.shown(), &table.action.word()]).await;
+            recorded.map_err(|e| postgres::asked(&format!("recording the VACUUM of `{}`", table.shown()), &e))?;
+            let after = size(&session.client, table).await;
+            let took = clock.elapsed().as_secs_f64();
+            touch.log().info(format!("`{}`: done in {took:.1} s, {before} bytes before, {after} after", table.shown()));
+            output.vacuumed += 1;
+            output.tables.push(done(table, took, before, after));
+        }
+        if problems.is_empty() {
+            return Ok(output);
+        }
+        let (count, of) = (problems.len(), work.tables.len());
+        Err(StepError::new(format!("{count} of {of} tables were not vacuumed: {}", problems.join("; "))))
+    }
+}
+
+fn done(table: &Table, seconds: f64, bytes_before: i64, bytes_after: i64) -> Done {
+    let (name, reason) = (table.shown(), table.reason.clone());
+    Done { name, action: table.action, reason, days: table.days, seconds, bytes_before, bytes_after }
+}
+
+async fn size(client: &Client, table: &Table) -> i64 {
+    // A table that vanished has no size; the VACUUM says so itself.
+    let row = client.query_one("SELECT coalesce(pg_total_relation_size(to_regclass($1)), 0)", &[&table.quoted()]).await;
+    row.map_or(0, |r| r.get(0))
+}
+
+/// The schema and name of the control table: as given, else in the first schema of the search path.
+async fn control_place(client: &Client, name: &str) -> Result<(String, String), StepError> {
+    if let Some((schema, name)) = name.split_once('.') {
+        return Ok((schema.to_owned(), name.to_owned()));
+    }
+    let row = client.query_one("SELECT current_schema()::text", &[]).await;
+    let schema: Option<String> = row.map_err(|e| postgres::asked("asking for the search path", &e))?.get(0);
+    schema.map(|s| (s, name.to_owned())).ok_or_else(|| {
+        StepError::new("the search path has no schema for the control table")
+            .hint("name one: `control_table: schema.name`")
+    })
+}
+
+async fn last_vacuum(client: &Client, control: &str, name: &str) -> Result<Option<NaiveDate>, StepError> {
+    let sql = format!("SELECT max(ultima_execucao) FROM {control} WHERE tabela_nome = $1");
+    let row = client.query_one(&sql, &[&name]).await.map_err(|e| postgres::asked("reading the control table", &e))?;
+    Ok(row.get::<_, Option<NaiveDateTime>>(0).map(|t| t.date()))
+}
+
+/// A name or pattern: its schema, if it has one, and its name.
+fn matcher(text: &str) -> Result<(Option<GlobMatcher>, GlobMatcher), StepError> {
+    let glob = |part: &str| {
+        // Only `*` and `?` mean something.
+        let plain: String = part
+            .chars()
+            .map(|c| if matches!(c, '[' | ']' | '{' | '}' | '\\') { format!("\\{c}") } else { c.to_string() })
+            .collect();
+        let built = GlobBuilder::new(&plain).backslash_escape(true).build();
+        built.map(|g| g.compile_matcher()).map_err(|e| StepError::because(format!("the pattern `{text}`"), &e))
+    };
+    match text.split_once('.') {
+        Some((schema, name)) => Ok((Some(glob(schema)?), glob(name)?)),
+        None => Ok((None, glob(text)?)),
+    }
+}
+
+/// The tables that the parameters name, in order of name. Every pattern must match something.
+async fn wanted(client: &Client, params: &Params, control: (&str, &str)) -> Result<Vec<(String, String)>, StepError> {
+    let sql = "SELECT n.nspname::text, c.relname::text, n.nspname = ANY (current_schemas(false)) \
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               ORDER BY 1, 2";
+    let rows = client.query(sql, &[]).await.map_err(|e| postgres::asked("listing the tables", &e))?;
+    let all: Vec<(String, String, bool)> = rows.iter().map(|r| (r.get(0), r.get(1), r.get(2))).collect();
+    let fits = |pattern: &(Option<GlobMatcher>, GlobMatcher), table: &(String, String, bool)| {
+        let schema = pattern.0.as_ref().map_or(table.2, |s| s.is_match(&table.0));
+        schema && pattern.1.is_match(&table.1)
+    };
+    let patterns = |texts: &[String]| texts.iter().map(|t| matcher(t)).collect::<Result<Vec<_>, _>>();
+    let exclude = patterns(&params.exclude)?;
+    let include = params.tables.as_ref().map(|t| patterns(t)).transpose()?;
+    if let (Some(include), Some(texts)) = (&include, &params.tables) {
+        let lost: Vec<&str> = include
+            .iter()
+            .zip(texts)
+            .filter(|(p, _)| !all.iter().any(|t| fits(p, t)))
+            .map(|(_, t)| t.as_str())
+            .collect();
+        if !lost.is_empty() {
+            return Err(StepError::new(format!("there is no table `{}`", lost.join("`, `")))
+                .hint("names are taken exactly as stored; write `schema.name` for one outside the search path"));
+        }
+    }
+    let taken = all.iter().filter(|t| match &include {
+        Some(include) => include.iter().any(|p| fits(p, t)),
+        None => (t.0.as_str(), t.1.as_str()) != control,
+    });
+    let taken = taken.filter(|t| !exclude.iter().any(|p| fits(p, t)));
+    Ok(taken.map(|t| (t.0.clone(), t.1.clone())).collect())
+}
