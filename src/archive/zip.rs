@@ -32,6 +32,8 @@ struct Entry {
     crc: u32,
     size: u64,
     packed: u64,
+    /// Checksum of the bytes as packed, for reading back what no authentication code protects.
+    packed_crc: u32,
     dos_time: [u8; 4],
 }
 
@@ -94,6 +96,11 @@ impl Writer {
             return Err(StepError::new(format!("`{}` exists, and no archive is ever overwritten", path.display()))
                 .hint("put `${{ run.id }}` into the name"));
         }
+        let record = Record::path_of(&path);
+        if record.symlink_metadata().is_ok() {
+            return Err(StepError::new(format!("the record `{}` exists without its archive", record.display()))
+                .hint("remove it, or use another name"));
+        }
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             files::make_private_dir(dir).map_err(|e| failed("making the folder", dir, &e))?;
         }
@@ -135,6 +142,7 @@ impl Writer {
             crc: 0,
             size: 0,
             packed: 0,
+            packed_crc: 0,
             dos_time: dos_time(Local::now()),
         };
         let local = self.local_header(&entry);
@@ -221,6 +229,7 @@ impl Writer {
             crypt.encrypt(data);
         }
         entry.packed += data.len() as u64;
+        entry.packed_crc = zlib_rs::crc32::crc32(entry.packed_crc, data);
         self.out.write_all(data).map_err(|e| failed("writing", &self.path, &e))
     }
 
@@ -296,8 +305,9 @@ impl Writer {
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
         for entry in &self.entries {
-            check_entry(&mut file, entry, self.password.as_ref().map(|p| p.as_bytes()), &self.cancel)
-                .map_err(|e| failed("reading back", &path, &e))?;
+            check_entry(&mut file, entry, self.password.as_ref().map(|p| p.as_bytes()), &self.cancel).map_err(|e| {
+                if self.cancel.is_cancelled() { StepError::cancelled() } else { failed("reading back", &path, &e) }
+            })?;
         }
         let (bytes, sha256) = hash(&mut file).map_err(|e| failed("reading back", &path, &e))?;
         Ok(Sealed { partial: self.partial, path, bytes, sha256 })
@@ -383,7 +393,11 @@ fn check_entry(file: &mut File, entry: &Entry, password: Option<&[u8]>, cancel: 
     file.seek(SeekFrom::Start(entry.data))?;
     let mut from = BufReader::with_capacity(CHUNK, file);
     let broken = |what: &str| io::Error::other(format!("the entry `{}` {what}", entry.name));
-    let Some(password) = password else { return Ok(()) };
+    let Some(password) = password else {
+        let mut crc = 0;
+        read_through(&mut from, entry.packed, cancel, &mut |data| crc = zlib_rs::crc32::crc32(crc, data))?;
+        return if crc == entry.packed_crc { Ok(()) } else { Err(broken("is not what was written")) };
+    };
     let mut salt = [0u8; SALT];
     from.read_exact(&mut salt)?;
     let mut crypt = Crypt::new(password, &salt);
@@ -392,7 +406,14 @@ fn check_entry(file: &mut File, entry: &Entry, password: Option<&[u8]>, cancel: 
     if verifier != crypt.verifier {
         return Err(broken("does not know its password"));
     }
-    let mut left = entry.packed - OVERHEAD;
+    read_through(&mut from, entry.packed - OVERHEAD, cancel, &mut |data| crypt.authenticate(data))?;
+    let mut code = [0u8; CODE];
+    from.read_exact(&mut code)?;
+    if code == crypt.code() { Ok(()) } else { Err(broken("is not what was written")) }
+}
+
+/// Hands `left` bytes on, a buffer at a time.
+fn read_through(from: &mut impl Read, mut left: u64, cancel: &Cancel, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0u8; CHUNK];
     while left > 0 {
         if cancel.is_cancelled() {
@@ -400,12 +421,10 @@ fn check_entry(file: &mut File, entry: &Entry, password: Option<&[u8]>, cancel: 
         }
         let count = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         from.read_exact(&mut buffer[..count])?;
-        crypt.authenticate(&buffer[..count]);
+        take(&buffer[..count]);
         left -= count as u64;
     }
-    let mut code = [0u8; CODE];
-    from.read_exact(&mut code)?;
-    if code == crypt.code() { Ok(()) } else { Err(broken("is not what was written")) }
+    Ok(())
 }
 
 fn hash(file: &mut File) -> io::Result<(u64, String)> {
