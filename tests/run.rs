@@ -139,3 +139,29 @@ fn one_run_at_a_time_and_timeouts_and_retries_end_as_they_should() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(said(&output).contains("attempt 2 of 3 failed"), "{}", said(&output));
 }
+
+#[test]
+fn a_template_works_only_where_it_may_and_a_secret_is_seen_before_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (plan, expected) in [
+        ("steps:\n  - { uses: '${{ params.x }}' }\n", "RP0107"),
+        ("steps:\n  - { uses: command, tags: ['${{ params.x }}'], with: { argv: [a] } }\n", "RP0107"),
+        (
+            "secrets: { s: { env: TOKEN } }\nsteps:\n  - { uses: command, with: { argv: ['${{ env.TOKEN }}'] } }\n",
+            "RP0401",
+        ),
+        (
+            "secrets: { s: { env: TOKEN } }\nvars: { v: 'x${{ env.TOKEN }}' }\nsteps:\n  - { uses: command, with: { argv: ['${{ vars.v }}'] } }\n",
+            "RP0401",
+        ),
+        (
+            "steps:\n  - { id: a, uses: command, with: { argv: [a] } }\nfinally:\n  - { id: a, uses: command, with: { argv: [a] } }\n",
+            "RP0106",
+        ),
+    ] {
+        let plan = format!("{HEAD}params: {{ x: {{ type: string, default: command }} }}\n{plan}");
+        let output = run(dir.path(), &plan, &["-n"]);
+        assert_eq!(output.status.code(), Some(78), "{plan}{}", said(&output));
+        assert!(said(&output).contains(expected), "{plan}{}", said(&output));
+    }
+}

@@ -39,7 +39,7 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
     let mut sources = Sources::default();
     let source = sources.add(input.name.clone(), input.text.clone());
     let (document, findings) = Document::parse(source, &input.text);
-    let mut work = Work { text: &input.text, source, registry, findings, types: BTreeMap::new() };
+    let mut work = Work { text: &input.text, source, registry, findings, types: BTreeMap::new(), hidden: Vec::new() };
     let mut plan = None;
     if let Some(document) = &document {
         work.plan(&document.root);
@@ -72,6 +72,8 @@ struct Work<'a> {
     findings: Vec<Finding>,
     /// The types of the roots that templates may read.
     types: BTreeMap<String, Type>,
+    /// The environment variables that secrets read.
+    hidden: Vec<String>,
 }
 
 impl Work<'_> {
@@ -94,7 +96,7 @@ impl Work<'_> {
             self.error(VERSION, span, format!("this runplan reads version 1, found {version}"));
         }
         let frame = schema::frame(self.registry);
-        self.object(entries, &frame, root, "the plan", true);
+        self.object(entries, &frame, root, "the plan", (true, false));
         self.roots(root);
         self.secrets(root);
         self.cycles(root);
@@ -116,13 +118,13 @@ impl Work<'_> {
                 self.templates(&entry.value, &schema);
             }
         }
+        let mut ids: BTreeMap<String, Span> = BTreeMap::new();
         for section in ["steps", "on_failure", "on_success", "finally"] {
             let saved = self.types.clone();
             if matches!(section, "on_failure" | "finally") {
                 let text = |k: &str| (k.to_owned(), Type::Text);
                 self.types.insert("failure".to_owned(), Type::Map(["kind", "step", "error"].map(text).into()));
             }
-            let mut ids: BTreeMap<String, Span> = BTreeMap::new();
             for step in root.get(section).map(Node::items).unwrap_or_default() {
                 self.step(step, root);
                 self.remember(step, &mut ids);
@@ -156,11 +158,11 @@ impl Work<'_> {
         };
         let texts = |keys: &[&str]| Type::Map(keys.iter().map(|k| ((*k).to_owned(), Type::Text)).collect());
         let hidden = names("secrets").iter().filter_map(|e| e.value.get("env").and_then(Node::text));
-        let hidden: Vec<&str> = hidden.collect();
+        self.hidden = hidden.map(str::to_owned).collect();
+        let hidden = &self.hidden;
         self.types.insert("params".to_owned(), map(names("params"), &typed));
         self.types.insert("secrets".to_owned(), map(names("secrets"), &|_| Type::Secret));
-        self.types
-            .insert("env".to_owned(), Type::Open(Box::new(if hidden.is_empty() { Type::Text } else { Type::Any })));
+        self.types.insert("env".to_owned(), Type::Open(Box::new(Type::Text)));
         self.types.insert("plan".to_owned(), texts(&["name", "dir"]));
         self.types.insert("run".to_owned(), texts(&["id", "started_at", "host", "log_file", "log_dir"]));
         let mut database = texts(&["host", "user", "dbname", "sslmode", "sslrootcert", "connect_timeout"]);
@@ -175,7 +177,8 @@ impl Work<'_> {
         for _ in 0..names("vars").len().min(8) {
             let scope = Type::Map(self.types.clone());
             let infer = |node: &Node| match node.text() {
-                Some(text) => template::parse(text).map_or(Type::Any, |t| t.infer(&scope).0),
+                Some(text) => template::parse(text)
+                    .map_or(Type::Any, |t| tainted(&t, hidden).unwrap_or_else(|| t.infer(&scope).0)),
                 None => Type::Any,
             };
             self.types.insert("vars".to_owned(), map(names("vars"), &infer));
@@ -301,7 +304,11 @@ impl Work<'_> {
             let finding =
                 Finding::error(WRAPPED_WHEN, node.span, "`when` is an expression as it stands, without `${{ }}`");
             let bare = bare.trim();
-            self.findings.push(finding.help(format!("write `when: {bare}`")).fix(node.span, bare, true));
+            let finding = finding.help("leave out the `${{` and the `}}`");
+            // Only a text that is one whole expression can be mended by taking the marks away.
+            let one = template::parse(text.trim()).is_ok_and(|t| t.whole().is_some());
+            let plain = node.style == crate::document::Style::Plain;
+            self.findings.push(if one && plain { finding.fix(node.span, bare, true) } else { finding });
             return;
         }
         match template::parse_expression(text) {
@@ -394,6 +401,7 @@ impl Work<'_> {
                     }
                     let (found, problems) = template.infer(&Type::Map(self.types.clone()));
                     problems.iter().for_each(|p| self.problem(node, p));
+                    let found = tainted(&template, &self.hidden).unwrap_or(found);
                     self.fits(node, &found, solid(schema));
                 }
             },
@@ -426,7 +434,7 @@ impl Work<'_> {
         }
     }
 
-    fn object(&mut self, entries: &[Entry], schema: &Value, node: &Node, what: &str, top: bool) {
+    fn object(&mut self, entries: &[Entry], schema: &Value, node: &Node, what: &str, (top, templates): (bool, bool)) {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let open = schema.get("additionalProperties");
@@ -436,10 +444,10 @@ impl Work<'_> {
             required.iter().copied().filter(|r| !entries.iter().any(|e| e.key == *r)).collect();
         for entry in entries {
             if let Some(inner) = properties.get(&entry.key) {
-                self.value(&entry.value, inner, &format!("`{}`", entry.key), false);
+                self.value(&entry.value, inner, &format!("`{}`", entry.key), templates);
             } else if top && entry.key.starts_with("x-") {
             } else if let Some(inner) = open.filter(|o| o.is_object()) {
-                self.value(&entry.value, inner, &format!("`{}`", entry.key), false);
+                self.value(&entry.value, inner, &format!("`{}`", entry.key), templates);
             } else if open == Some(&Value::Bool(false)) {
                 let free = properties.keys().map(String::as_str).filter(|k| !entries.iter().any(|e| e.key == *k));
                 let near = nearest(&entry.key, free);
@@ -463,11 +471,15 @@ impl Work<'_> {
 
     /// Whether a value has the shape that a schema wants.
     fn value(&mut self, node: &Node, schema: &Value, what: &str, templates: bool) {
-        let _ = templates;
+        let templates = templates || schema.get(schema::TEMPLATE_MARK).is_some();
         let schema = solid(schema);
+        let templates = templates || schema.get(schema::TEMPLATE_MARK).is_some();
         let kinds = kinds(schema);
         let templated = node.text().is_some_and(|t| t.contains("${{"));
         if templated {
+            if !templates {
+                self.error(NO_TEMPLATE, node.span, format!("{what}: a template does not work here"));
+            }
             return;
         }
         let is = |kind: &&String| match kind.as_str() {
@@ -492,10 +504,10 @@ impl Work<'_> {
             return self.error(WRONG_TYPE, node.span, format!("{what}: expected {wanted}, found {}", node.kind_name()));
         }
         match &node.kind {
-            Kind::Map(entries) => self.object(entries, schema, node, what, false),
+            Kind::Map(entries) => self.object(entries, schema, node, what, (false, templates)),
             Kind::List(items) => {
                 if let Some(inner) = schema.get("items") {
-                    items.iter().for_each(|i| self.value(i, inner, "an item", false));
+                    items.iter().for_each(|i| self.value(i, inner, "an item", templates));
                 }
                 if items.is_empty() && schema.get("minItems").is_some() {
                     self.error(WRONG_VALUE, node.span, format!("{what} has no items, expected at least one"));
@@ -556,9 +568,6 @@ impl Work<'_> {
                 );
             }
         }
-        if text.contains("${{") {
-            self.error(NO_TEMPLATE, node.span, "a template does not work here");
-        }
     }
 
     /// What the model knows of parameters and the schema does not.
@@ -580,6 +589,13 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// What a template gives that reads a variable of the environment which a secret reads too: a secret.
+fn tainted(template: &template::Template, hidden: &[String]) -> Option<Type> {
+    let mut names = template.expressions().flat_map(template::Expression::names);
+    let reads = names.any(|n| n.path[0] == "env" && n.path.get(1).is_some_and(|v| hidden.contains(v)));
+    reads.then_some(Type::Secret)
 }
 
 /// Calls `each` with every text below a node.

@@ -12,6 +12,20 @@ use crate::vault::Source;
 /// The pattern of a text that holds a template.
 const TEMPLATE: &str = "\\$\\{\\{";
 
+/// The key of a schema that marks a place where a template works.
+pub const TEMPLATE_MARK: &str = "x-runplan-template";
+
+/// The schema with the mark of [`TEMPLATE_MARK`] on these of its properties, or on itself.
+fn marked(mut schema: Value, properties: &[&str]) -> Value {
+    if properties.is_empty() {
+        schema[TEMPLATE_MARK] = true.into();
+    }
+    for name in properties {
+        schema["properties"][*name][TEMPLATE_MARK] = true.into();
+    }
+    schema
+}
+
 /// The draft-07 schema of a type, whole in itself.
 fn of<T: JsonSchema>() -> Value {
     inlined(SchemaGenerator::from(SchemaSettings::draft07()).into_root_schema_for::<T>().to_value())
@@ -49,7 +63,7 @@ fn step(registry: &Registry) -> Value {
         "description": "One step: what it uses, with which parameters, and when.",
         "properties": {
             "id": { "type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "The name by which others refer to the step." },
-            "name": { "type": "string", "description": "A line for people." },
+            "name": { "type": "string", "description": "A line for people.", TEMPLATE_MARK: true },
             "uses": { "type": "string", "enum": registry.names().collect::<Vec<_>>(), "description": "The executor." },
             "with": { "type": "object", "description": "The parameters of the executor." },
             "when": { "type": ["boolean", "string"], "description": "A boolean, or an expression that gives one, without `${{ }}`." },
@@ -78,12 +92,12 @@ pub fn frame(registry: &Registry) -> Value {
             "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$", "description": "The plan's name." },
             "description": { "type": "string", "description": "What the plan is for." },
             "params": named(of::<Param>(), "Typed inputs."),
-            "secrets": named(of::<Source>(), "Where each secret comes from, never its value."),
-            "vars": named(json!({}), "Values computed once a run."),
-            "database": of::<Settings>(),
-            "logs": of::<Logs>(),
+            "secrets": named(marked(of::<Source>(), &["file", "command"]), "Where each secret comes from, never its value."),
+            "vars": named(marked(json!({}), &[]), "Values computed once a run."),
+            "database": marked(of::<Settings>(), &[]),
+            "logs": marked(of::<Logs>(), &["dir"]),
             "defaults": { "type": "object", "additionalProperties": false, "properties": defaults, "description": "By executor: parameters for every step that leaves them out." },
-            "lock": of::<Lock>(),
+            "lock": marked(of::<Lock>(), &["key"]),
             "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration", "description": "How long all steps together may take." },
             "steps": steps,
             "on_failure": list("Steps for a run that failed."),
