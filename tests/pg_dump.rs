@@ -30,7 +30,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn fake(dir: &Path, script: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let path = dir.join("fake-pg_dump");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    let version = "[ \"$1\" = --version ] && { echo \"pg_dump (PostgreSQL) ${FAKE_VERSION:-99.1}\"; exit; }";
+    std::fs::write(&path, format!("#!/bin/sh\n{version}\n{script}\n")).expect("a script");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
     path
 }
@@ -153,4 +154,49 @@ fn a_termination_during_the_dump_leaves_nothing_and_exits_143() {
     assert!(dir.path().join("handled").exists());
     let group = Command::new("pgrep").args(["-r", "D,R,S,T", "-g", pid.trim()]).output().expect("pgrep");
     assert!(group.stdout.is_empty(), "left behind: {}", said(&group));
+}
+
+#[test]
+fn a_pg_dump_older_than_the_server_is_refused_with_both_versions() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let program = fake(dir.path(), "printf PGDMPxxxx");
+    let text = std::fs::read_to_string(&program).expect("the script").replace(":-99.1", ":-9.6.24");
+    std::fs::write(&program, text).expect("the script");
+    let output = runplan(dir.path(), Some(&program), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let server = psql("postgres", "SHOW server_version");
+    assert!(said(&output).contains("version 9.6.24") && said(&output).contains(&server), "{}", said(&output));
+    assert_eq!(files(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_lost_connection_is_tried_again_by_default() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let program = fake(
+        dir.path(),
+        "echo x >> tries; [ $(wc -l < tries) -ge 3 ] && { printf PGDMPxxxx; exit; }; echo 'pg_dump: error: server closed the connection unexpectedly' >&2; exit 1",
+    );
+    let plan = PLAN.replace("PROGRAM", &format!("program: {}", program.display()));
+    let plan = plan.replace("    uses: pg_dump\n", "    uses: pg_dump\n    retry: { attempts: 3, delay: 10ms }\n");
+    std::fs::write(dir.path().join("retry.yaml"), plan).expect("a plan");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runplan"));
+    command
+        .current_dir(dir.path())
+        .arg("retry.yaml")
+        .env("TEST_ZIP", PASSWORD)
+        .env("XDG_STATE_HOME", dir.path().join("state"));
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(files(dir.path()).len(), 2);
+}
+
+#[test]
+fn what_a_pg_dump_leaves_behind_does_not_hold_the_night_up() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // The child keeps the pipe open for a minute; the run must not wait for it.
+    let program = fake(dir.path(), "sleep 60 & printf PGDMPxxxx; exit 0");
+    let clock = std::time::Instant::now();
+    let output = runplan(dir.path(), Some(&program), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(clock.elapsed().as_secs() < 50, "it waited for a child that holds the pipe");
 }

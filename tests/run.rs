@@ -165,3 +165,16 @@ fn a_template_works_only_where_it_may_and_a_secret_is_seen_before_the_run() {
         assert!(said(&output).contains(expected), "{plan}{}", said(&output));
     }
 }
+
+#[test]
+fn a_secret_across_the_cut_of_a_long_line_is_not_seen_in_part() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // The line is cut at 16 KiB, in the middle of the secret.
+    let plan = format!(
+        "{HEAD}secrets: {{ pw: {{ env: RP_PW }} }}\nsteps:\n  - uses: command\n    with:\n      argv: [sh, -c, 'head -c 16376 /dev/zero | tr \"\\0\" x; echo \"$PW end\"']\n      env: {{ PW: '${{{{ secrets.pw }}}}' }}\n"
+    );
+    std::fs::write(dir.path().join("plan.yaml"), &plan).expect("a plan");
+    let output = runplan(dir.path()).arg("plan.yaml").env("RP_PW", "canary-Zebra-77").output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("xxxx") && !said(&output).contains("canary"), "{}", &said(&output)[16_000..]);
+}

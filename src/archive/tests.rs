@@ -79,7 +79,7 @@ fn another_reader_gets_the_same_bytes_at_every_size() {
                 let sealed = writer.seal().expect("sealed");
                 assert!(!path.exists());
                 let written = record(&sealed);
-                sealed.publish(&written).expect("published");
+                sealed.publish(&touch(), &written).expect("published");
                 assert!(Record::path_of(&path).exists());
                 let mut zip = ::zip::ZipArchive::new(std::fs::File::open(&path).expect("the archive")).expect("a zip");
                 let mut read = Vec::new();
@@ -122,4 +122,17 @@ fn encryption_without_a_password_writes_nothing() {
         assert!(Writer::create(&touch(), &settings).is_err());
     }
     assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 0);
+}
+
+#[test]
+fn a_partial_of_a_dead_run_is_cleared_and_one_of_a_live_run_is_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("a.zip");
+    std::fs::write(dir.path().join("a.zip.partial"), b"left behind").expect("a file");
+    let settings = settings(&path, Encryption::Aes256, Compression::Deflate);
+    let live = Writer::create(&touch(), &settings).expect("the dead one is cleared");
+    let error = Writer::create(&touch(), &settings).err().expect("a live one is left alone");
+    assert!(error.what.contains("another run is writing it"), "{error}");
+    assert!(dir.path().join("a.zip.partial").exists());
+    drop(live);
 }

@@ -2,7 +2,7 @@
 //!
 //! Sizes stand in the local header and not behind the data, since some readers cannot read a stored entry otherwise.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use super::crypt::{CODE, Crypt, OVERHEAD, SALT};
 use super::record::Record;
 use super::{Compression, Encryption, Settings};
 use crate::cancel::Cancel;
-use crate::files;
+use crate::files::{self, Partial};
 use crate::step::{StepError, Touch};
 
 /// Bytes handled at a time.
 const CHUNK: usize = 256 * 1024;
-/// The level of deflate: on dumps, within a tenth of the default level's size at three times its speed.
+/// The level of deflate: fast rather than small, since the night waits for it.
 const LEVEL: i32 = 2;
 /// Where the sizes of the zip64 field stand behind the start of a local header and its name.
 const LOCAL: u64 = 30;
@@ -46,18 +46,6 @@ pub struct Writer {
     compression: Compression,
     password: Option<zeroize::Zeroizing<String>>,
     cancel: Cancel,
-}
-
-/// The file under its passing name, removed unless it was published.
-struct Partial(Option<PathBuf>);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
-            // What cannot be removed is recognised by its name.
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 /// An archive that is complete and read back, and has no name yet.
@@ -92,35 +80,24 @@ impl Writer {
             return Err(StepError::new("the archive is to be encrypted and its password is empty"));
         }
         let path = PathBuf::from(&settings.path);
-        if path.symlink_metadata().is_ok() {
+        if files::exists(touch.look(), &path) {
             return Err(StepError::new(format!("`{}` exists, and no archive is ever overwritten", path.display()))
                 .hint("put `${{ run.id }}` into the name"));
         }
         let record = Record::path_of(&path);
-        if record.symlink_metadata().is_ok() {
+        if files::exists(touch.look(), &record) {
             return Err(StepError::new(format!("the record `{}` exists without its archive", record.display()))
                 .hint("remove it, or use another name"));
         }
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             files::make_private_dir(dir).map_err(|e| failed("making the folder", dir, &e))?;
         }
-        let mut name = path.as_os_str().to_owned();
-        name.push(".partial");
-        let partial = PathBuf::from(name);
-        // What a killed run left under this very name is no archive.
-        let _ = fs::remove_file(&partial);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options.open(&partial).map_err(|e| failed("creating", &partial, &e))?;
+        let partial = Partial::create(touch, &path).map_err(|e| failed("creating", &path, &e))?;
+        let file = partial.file().try_clone().map_err(|e| failed("creating", &path, &e))?;
         Ok(Self {
             out: BufWriter::with_capacity(CHUNK, file),
             path,
-            partial: Partial(Some(partial)),
+            partial,
             entries: Vec::new(),
             compression: settings.compression,
             password,
@@ -305,11 +282,10 @@ impl Writer {
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
         for entry in &self.entries {
-            check_entry(&mut file, entry, self.password.as_ref().map(|p| p.as_bytes()), &self.cancel).map_err(|e| {
-                if self.cancel.is_cancelled() { StepError::cancelled() } else { failed("reading back", &path, &e) }
-            })?;
+            check_entry(&mut file, entry, self.password.as_ref().map(|p| p.as_bytes()), &self.cancel)
+                .map_err(|e| unread(&self.cancel, &path, &e))?;
         }
-        let (bytes, sha256) = hash(&mut file).map_err(|e| failed("reading back", &path, &e))?;
+        let (bytes, sha256) = hash(&mut file, &self.cancel).map_err(|e| unread(&self.cancel, &path, &e))?;
         Ok(Sealed { partial: self.partial, path, bytes, sha256 })
     }
 
@@ -358,35 +334,32 @@ impl Sealed {
     /// which nothing counts, and never an archive that nobody knows.
     ///
     /// # Errors
-    /// The name exists by now, or the folder cannot be written.
-    pub fn publish(mut self, record: &Record) -> Result<(), StepError> {
-        let path = self.path.clone();
-        let record_path = Record::path_of(&path);
+    /// A name exists by now, or the folder cannot be written.
+    pub fn publish(self, touch: &Touch, record: &Record) -> Result<(), StepError> {
+        let record_path = Record::path_of(&self.path);
         let json = serde_json::to_vec_pretty(record).map_err(|e| StepError::because("the record", &e))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let mut file = options.open(&record_path).map_err(|e| failed("creating", &record_path, &e))?;
-        let done = file.write_all(&json).and_then(|()| file.sync_all());
-        let done = done.and_then(|()| match &self.partial.0 {
-            // A second name for the same file: unlike a rename it fails when the name exists.
-            Some(partial) => fs::hard_link(partial, &path),
-            None => Ok(()),
-        });
-        if let Err(error) = done {
-            let _ = fs::remove_file(&record_path);
-            return Err(failed("publishing", &path, &error));
-        }
-        if let Some(partial) = self.partial.0.take() {
-            let _ = fs::remove_file(partial);
-        }
-        let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(dir).and_then(|d| d.sync_all()).map_err(|e| failed("flushing the folder", dir, &e))
+        let publish = || {
+            let partial = Partial::create(touch, &record_path)?;
+            let mut file = partial.file();
+            file.write_all(&json)?;
+            file.sync_all()?;
+            partial.publish()
+        };
+        publish().map_err(|e| failed("publishing", &record_path, &e))?;
+        let path = self.path;
+        self.partial.publish().map_err(|error| {
+            if !files::exists(touch.look(), &path) {
+                // Without its archive the record only stands in the way.
+                let _ = fs::remove_file(&record_path);
+            }
+            failed("publishing", &path, &error)
+        })
     }
+}
+
+/// What reading back failed at; being told to stop is no fault of the archive.
+fn unread(cancel: &Cancel, path: &Path, error: &io::Error) -> StepError {
+    if cancel.is_cancelled() { StepError::cancelled() } else { failed("reading back", path, error) }
 }
 
 fn check_entry(file: &mut File, entry: &Entry, password: Option<&[u8]>, cancel: &Cancel) -> io::Result<()> {
@@ -427,20 +400,11 @@ fn read_through(from: &mut impl Read, mut left: u64, cancel: &Cancel, take: &mut
     Ok(())
 }
 
-fn hash(file: &mut File) -> io::Result<(u64, String)> {
+fn hash(file: &mut File, cancel: &Cancel) -> io::Result<(u64, String)> {
     file.seek(SeekFrom::Start(0))?;
     let mut digest = Sha256::new();
-    let mut buffer = vec![0u8; CHUNK];
-    let mut bytes = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => {
-                digest.update(&buffer[..count]);
-                bytes += count as u64;
-            }
-        }
-    }
+    let bytes = file.metadata()?.len();
+    read_through(file, bytes, cancel, &mut |data| digest.update(data))?;
     Ok((bytes, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
 }
 

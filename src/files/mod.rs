@@ -3,13 +3,15 @@
 //! Knows no plan and no step.
 
 mod lock;
+mod publish;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::step::Env;
+use crate::step::{Env, Look};
 
 pub use lock::{Attempt, Lock};
+pub use publish::Partial;
 
 /// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
 /// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Without a home it lies in the system's temporary folder.
@@ -21,6 +23,11 @@ pub fn state_dir(env: &Env) -> PathBuf {
         set("XDG_STATE_HOME").filter(|p| p.is_absolute()).or_else(|| set("HOME").map(|h| h.join(".local/state")))
     };
     base.unwrap_or_else(std::env::temp_dir).join("runplan")
+}
+
+/// Whether a name is taken, be it by a file, a folder or a link that leads nowhere.
+pub fn exists(_: &Look, path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// The names in a folder, in no order; one that is no UTF-8 is not ours and left out.
@@ -36,11 +43,11 @@ pub fn folder_names(dir: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Removes the folder of an old run below `root`. A symbolic link is refused, and so is the folder of a run that still
-/// writes its journal.
+/// writes its journal. It takes no leave to touch: `run` calls it with its own log folder, after the last step.
 ///
 /// # Errors
 /// Why the folder stays.
-pub fn remove_run_dir(root: &Path, name: &str) -> io::Result<()> {
+pub(crate) fn remove_run_dir(root: &Path, name: &str) -> io::Result<()> {
     if name.is_empty() || name.contains(['/', '\\']) || name == "." || name == ".." {
         return Err(io::Error::other("it is no name of a folder"));
     }

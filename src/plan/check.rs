@@ -473,7 +473,6 @@ impl Work<'_> {
     fn value(&mut self, node: &Node, schema: &Value, what: &str, templates: bool) {
         let templates = templates || schema.get(schema::TEMPLATE_MARK).is_some();
         let schema = solid(schema);
-        let templates = templates || schema.get(schema::TEMPLATE_MARK).is_some();
         let kinds = kinds(schema);
         let templated = node.text().is_some_and(|t| t.contains("${{"));
         if templated {

@@ -67,9 +67,16 @@ pub async fn connect(look: &Look, settings: &Settings) -> Result<Client, StepErr
 pub struct Session {
     pub client: Client,
     notices: Arc<Mutex<Vec<String>>>,
+    tls: MakeRustlsConnect,
 }
 
 impl Session {
+    /// Asks the server to break off what the session is doing, over a connection like the session's own.
+    pub async fn break_off(&self) {
+        // A server that cannot be asked is left to notice that the session is gone.
+        let _ = self.client.cancel_token().cancel_query(self.tls.clone()).await;
+    }
+
     /// The warnings of the server since the last time they were taken.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.notices.lock().unwrap_or_else(PoisonError::into_inner))
@@ -109,7 +116,7 @@ async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Sessi
         _ => tokio_postgres::config::SslMode::Require,
     });
     let tls = MakeRustlsConnect::new(tls(mode, settings.sslrootcert.as_deref())?);
-    let attempt = config.connect(tls);
+    let attempt = config.connect(tls.clone());
     let limit = settings.connect_timeout.map_or(PATIENCE, |t| t.0);
     let connected = tokio::select! {
         connected = tokio::time::timeout(limit, attempt) => connected,
@@ -135,7 +142,7 @@ async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Sessi
             }
         }
     });
-    Ok(Session { client, notices })
+    Ok(Session { client, notices, tls })
 }
 
 fn refused(settings: &Settings, error: &tokio_postgres::Error) -> StepError {

@@ -13,8 +13,8 @@ fn folder(major: u32) -> [PathBuf; 3] {
     ]
 }
 
-/// The program `name` of the server's own major version, else of the nearest newer one, with a warning. The
-/// distributions' folders are looked at before `PATH`, where a wrapper may stand. Starts nothing.
+/// The program `name` of the server's own major version, else of the nearest newer one, with a warning. Only the
+/// distributions' folders are looked at: what stands in `PATH` may be a wrapper. Starts nothing.
 ///
 /// # Errors
 /// There is none that is new enough.

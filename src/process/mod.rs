@@ -15,8 +15,9 @@ use crate::step::{Class, Env, StepError, Touch};
 
 /// How long a program may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
-/// The longest line that is passed on, in bytes; the rest of it is left out.
-const MAX_LINE: u64 = 16 * 1024;
+/// The longest line that is passed on, in bytes; a longer one is left out whole, since a piece of it may end within a
+/// secret, which nobody would know again.
+const MAX_LINE: u64 = 1 << 20;
 /// How many of the last lines of standard error an error quotes.
 const TAIL: usize = 5;
 
@@ -37,6 +38,30 @@ pub struct Running {
     group: Option<i32>,
     tail: Arc<Mutex<VecDeque<String>>>,
     readers: Vec<tokio::task::JoinHandle<()>>,
+    /// Somebody reads the standard output to its end.
+    piped: bool,
+}
+
+/// How long a program may take to say its version.
+const ASKING: Duration = Duration::from_secs(10);
+
+/// What `<program> --version` prints: its first line.
+///
+/// # Errors
+/// It cannot be started, fails, or gives no answer in time.
+pub async fn version(touch: &Touch, program: &str) -> Result<String, StepError> {
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().envs(&*touch.look().env).stdin(Stdio::null()).kill_on_drop(true);
+    let cancel = touch.cancel().child(Some(ASKING));
+    let output = tokio::select! {
+        output = command.output() => output.map_err(|e| StepError::because(format!("`{program}` cannot be started"), &e))?,
+        _ = cancel.cancelled() => return Err(match touch.cancel().is_cancelled() {
+            true => StepError::cancelled(),
+            false => StepError::new(format!("`{program} --version` gave no answer in {} s", ASKING.as_secs())),
+        }),
+    };
+    let said = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
+    if output.status.success() { Ok(said) } else { Err(StepError::new(format!("`{program} --version` failed"))) }
 }
 
 /// How a program ended.
@@ -97,7 +122,7 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
         let log = touch.log().clone();
         readers.push(tokio::spawn(lines(stdout, move |line| log.info(&line))));
     }
-    Ok(Running { child, group, tail, readers })
+    Ok(Running { child, group, tail, readers, piped: pipe })
 }
 
 impl Running {
@@ -125,6 +150,10 @@ impl Running {
             }
         };
         let status = status.map_err(|e| StepError::because("the program cannot be waited for", &e))?;
+        if self.piped {
+            // What it left behind would hold the pipe open, and its reader would wait for ever.
+            self.signal(true);
+        }
         for reader in self.readers.drain(..) {
             // A child of the program may hold its pipe open; its last words are not worth waiting for.
             let _ = tokio::time::timeout(Duration::from_secs(2), reader).await;
@@ -177,23 +206,24 @@ fn words(status: ExitStatus) -> String {
     status.code().map_or_else(|| "no exit status".to_owned(), |code| format!("exit status {code}"))
 }
 
-/// Passes on each line; one that is too long is cut.
+/// Passes on each line; of one that is too long only that it was there.
 async fn lines(from: impl AsyncRead + Unpin, mut each: impl FnMut(String)) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
-    let mut skipping = false;
+    let mut long = false;
     loop {
         line.clear();
         match (&mut from).take(MAX_LINE).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        let whole = line.ends_with(b"\n");
-        if !skipping {
-            let text = String::from_utf8_lossy(&line);
-            let cut = if whole || line.len() < 16 * 1024 { "" } else { " …" };
-            each(format!("{}{cut}", text.trim_end_matches(['\n', '\r'])));
+        let ends = line.ends_with(b"\n");
+        let full = line.len() as u64 == MAX_LINE && !ends;
+        if full && !long {
+            each(format!("(a line of more than {} KiB is left out)", MAX_LINE >> 10));
+        } else if !long {
+            each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned());
         }
-        skipping = !whole;
+        long = full || (long && !ends);
     }
 }

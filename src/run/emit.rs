@@ -40,7 +40,7 @@ impl Emitter {
 
     /// The text with every known secret masked.
     pub fn mask(&self, text: &str) -> String {
-        self.redactor().mask(text).into_owned()
+        shown(&self.redactor(), text)
     }
 
     fn redactor(&self) -> Redactor {
@@ -119,13 +119,28 @@ impl Sink for StepSink {
     }
 }
 
+/// The longest text of an event, in bytes.
+const MAX_TEXT: usize = 16 * 1024;
+
+/// A text masked, and only then cut: a cut through a secret would leave a piece that nobody knows again.
+fn shown(redactor: &Redactor, text: &str) -> String {
+    let mut masked = redactor.mask(text).into_owned();
+    if masked.len() > MAX_TEXT {
+        let end = masked.floor_char_boundary(MAX_TEXT);
+        let left = masked.len() - end;
+        masked.truncate(end);
+        masked += &format!(" … ({left} bytes are left out)");
+    }
+    masked
+}
+
 /// Masks every text of a fact that may quote something from outside. Names that the plan itself gives (labels, ids) are
 /// no secrets, but a line for people and a file name may be rendered, so they are masked too.
 fn mask(fact: &mut Fact, redactor: &Redactor) {
-    let text = |t: &mut String| *t = redactor.mask(t).into_owned();
+    let text = |t: &mut String| *t = shown(redactor, t);
     let option = |t: &mut Option<String>| {
         if let Some(t) = t {
-            *t = redactor.mask(t).into_owned();
+            *t = shown(redactor, t);
         }
     };
     let failed = |f: &mut Failure| {

@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, Record, Sealed, Server, Writer};
+use crate::files;
 use crate::postgres::{self, Settings};
 use crate::process::{self, Job};
 use crate::quantity::Span;
-use crate::step::{Look, Preview, Progress, Step, StepError, Touch, Unit, Upcoming};
+use crate::step::{Class, Look, Preview, Progress, Step, StepError, Touch, Unit, Upcoming};
 use crate::value::Value;
 
 /// Dumps a database into an encrypted archive.
@@ -80,6 +81,8 @@ pub struct Work {
     archive: archive::Settings,
     database: Settings,
     server_version: String,
+    /// The server's major version.
+    major: u32,
     identifier: Option<String>,
     estimate: Option<u64>,
 }
@@ -98,7 +101,7 @@ impl Step for PgDump {
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         params.archive.check()?;
-        if std::path::Path::new(&params.archive.path).symlink_metadata().is_ok() {
+        if files::exists(look, params.archive.path.as_ref()) {
             let what = format!("`{}` exists, and no archive is ever overwritten", params.archive.path);
             return Err(StepError::new(what).hint("put `${{ run.id }}` into the name"));
         }
@@ -116,11 +119,10 @@ impl Step for PgDump {
             .await
             .ok()
             .map(|r| r.get(0));
+        let major = u32::try_from(number / 10_000).unwrap_or(0);
         let program = match params.program {
             Some(program) => program,
-            None => postgres::find(look, "pg_dump", u32::try_from(number / 10_000).unwrap_or(0))?
-                .to_string_lossy()
-                .into_owned(),
+            None => postgres::find(look, "pg_dump", major)?.to_string_lossy().into_owned(),
         };
         let mut argv = vec![program, "--no-password".to_owned()];
         argv.extend(match params.format {
@@ -136,6 +138,7 @@ impl Step for PgDump {
             archive: params.archive,
             database,
             server_version,
+            major,
             identifier,
             estimate: u64::try_from(size).ok(),
         })
@@ -156,9 +159,10 @@ impl Step for PgDump {
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let clock = std::time::Instant::now();
         let started_at = Utc::now();
+        let env = work.database.child_env(&touch.look().env);
+        check_version(&work, touch).await?;
         let mut writer = Writer::create(touch, &work.archive)?;
-        let job =
-            Job { argv: work.argv.clone(), env: work.database.child_env(&touch.look().env), cwd: None, stdin: None };
+        let job = Job { argv: work.argv.clone(), env, cwd: None, stdin: None };
         let mut running = process::start(touch, &job, true)?;
         let pipe = running.output().ok_or_else(|| StepError::new("the output of `pg_dump` cannot be read"))?;
         let (log, total, entry) = (touch.log().clone(), work.estimate, work.entry);
@@ -182,7 +186,7 @@ impl Step for PgDump {
         let packed = packing.await.map_err(|e| StepError::because("packing", &e))?;
         let ended = ended?;
         if ended.code != Some(0) {
-            return Err(ended.failure("pg_dump"));
+            return Err(failure(&ended));
         }
         let (mut writer, dump_bytes, good) = packed?;
         if !good {
@@ -196,7 +200,7 @@ impl Step for PgDump {
         });
         let sealed = sealed.await.map_err(|e| StepError::because("sealing", &e))??;
         let record = record(&work, touch, &sealed, dump_bytes, started_at);
-        sealed.publish(&record)?;
+        sealed.publish(touch, &record)?;
         Ok(Output {
             path: work.archive.path,
             bytes: record.bytes,
@@ -206,6 +210,41 @@ impl Step for PgDump {
             seconds: clock.elapsed().as_secs_f64(),
         })
     }
+}
+
+/// What `pg_dump` says when trying again may help. It gives no error codes, so its words, and the server's, are all
+/// there is to go by; a server in another language is not understood, and then nothing is tried again.
+const PASSING: [&str; 6] = [
+    "server closed the connection unexpectedly",
+    "terminating connection",
+    "the database system is starting up",
+    "canceling statement due to lock timeout",
+    "Connection refused",
+    "Connection reset by peer",
+];
+
+fn failure(ended: &process::Ended) -> StepError {
+    let error = ended.failure("pg_dump");
+    if PASSING.iter().any(|p| ended.said.contains(p)) { error.class(Class::Transient) } else { error }
+}
+
+/// A `pg_dump` that is older than the server cannot dump it (PostgreSQL manual, pg_dump, "Notes").
+async fn check_version(work: &Work, touch: &Touch) -> Result<(), StepError> {
+    let said = process::version(touch, &work.argv[0]).await?;
+    // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`
+    let number = said.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    let own: u32 = digits
+        .parse()
+        .map_err(|_| StepError::new(format!("`{}` says it is `{said}`, which is no version", work.argv[0])))?;
+    if own >= work.major {
+        return Ok(());
+    }
+    let what = format!(
+        "`{}` is version {number} and cannot dump the server, which is version {}",
+        work.argv[0], work.server_version
+    );
+    Err(StepError::new(what).hint(format!("install the client programs of PostgreSQL {}", work.major)))
 }
 
 /// A stream that remembers whether it began as it should.

@@ -190,12 +190,11 @@ impl Step for Vacuum {
             let before = size(&session.client, table).await;
             session.take_warnings();
             let sql = format!("VACUUM {options}{}", table.quoted());
-            let token = session.client.cancel_token();
             let result = tokio::select! {
                 result = session.client.batch_execute(&sql) => result,
                 _ = touch.cancel().cancelled() => {
                     // The server stops too; a VACUUM that was broken off changed nothing.
-                    let _ = token.cancel_query(tokio_postgres::NoTls).await;
+                    session.break_off().await;
                     return Err(StepError::cancelled());
                 }
             };
@@ -281,7 +280,7 @@ fn matcher(text: &str) -> Result<(Option<GlobMatcher>, GlobMatcher), StepError> 
 async fn wanted(client: &Client, params: &Params, control: (&str, &str)) -> Result<Vec<(String, String)>, StepError> {
     let sql = "SELECT n.nspname::text, c.relname::text, n.nspname = ANY (current_schemas(false)) \
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
                ORDER BY 1, 2";
     let rows = client.query(sql, &[]).await.map_err(|e| postgres::asked("listing the tables", &e))?;
     let all: Vec<(String, String, bool)> = rows.iter().map(|r| (r.get(0), r.get(1), r.get(2))).collect();

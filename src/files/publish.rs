@@ -1,0 +1,96 @@
+//! Atomic publication: a file is written under a passing name in its own folder and gets its final name only when it is
+//! complete. Dropped before that, it leaves nothing.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::step::Touch;
+
+/// A file under its passing name, `<final name>.partial`, locked as long as it is being made (0600).
+#[derive(Debug)]
+pub struct Partial {
+    file: File,
+    path: PathBuf,
+    to: PathBuf,
+    named: bool,
+}
+
+impl Partial {
+    /// Begins a file that will be called `to`. What a killed run left under the passing name is cleared; one that is
+    /// still being written is not.
+    ///
+    /// # Errors
+    /// The final name exists, another run writes the same file, or the folder cannot be written.
+    pub fn create(_: &Touch, to: &Path) -> io::Result<Self> {
+        if to.symlink_metadata().is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists, and is not overwritten"));
+        }
+        let mut name = to.as_os_str().to_owned();
+        name.push(".partial");
+        let path = PathBuf::from(name);
+        if let Ok(old) = File::open(&path) {
+            if matches!(old.try_lock(), Err(TryLockError::WouldBlock)) {
+                return Err(io::Error::other("another run is writing it"));
+            }
+            fs::remove_file(&path)?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let file = options.open(&path)?;
+        // A file system without locks cannot tell a live partial from a dead one; `create_new` still keeps two apart.
+        let _ = file.try_lock();
+        Ok(Self { file, path, to: to.to_path_buf(), named: false })
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its final name, and flushes the folder.
+    ///
+    /// # Errors
+    /// The name exists by now, or the folder cannot be written.
+    pub fn publish(mut self) -> io::Result<()> {
+        rename(&self.path, &self.to)?;
+        self.named = true;
+        let dir = self.to.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        #[cfg(unix)]
+        File::open(dir)?.sync_all()?;
+        #[cfg(not(unix))]
+        let _ = dir;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.named {
+            // What cannot be removed is recognised by its name.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Renames without overwriting: in one step where the system can, else by a second name for the same file, which fails
+/// when the name exists.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::EXIST) => return Err(rustix::io::Errno::EXIST.into()),
+            // An older kernel, or a file system that does not know the flag.
+            Err(_) => {}
+        }
+    }
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
+}
