@@ -136,3 +136,21 @@ fn a_partial_of_a_dead_run_is_cleared_and_one_of_a_live_run_is_not() {
     assert!(dir.path().join("a.zip.partial").exists());
     drop(live);
 }
+
+#[test]
+fn a_byte_that_changed_on_the_disk_is_seen_before_the_archive_gets_its_name() {
+    use std::os::unix::fs::FileExt;
+    for encryption in [Encryption::Aes256, Encryption::None] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.zip");
+        let mut writer = Writer::create(&touch(), &settings(&path, encryption, Compression::Store)).expect("a writer");
+        let data = vec![7u8; 2_000_000];
+        writer.entry("x", &mut Cursor::new(&data), &mut |_| {}).expect("an entry");
+        let partial =
+            std::fs::OpenOptions::new().write(true).open(dir.path().join("a.zip.partial")).expect("the partial");
+        partial.write_all_at(&[1], 100_000).expect("a changed byte");
+        let error = writer.seal().err().expect("it is seen");
+        assert!(error.what.contains("not what was written"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 0);
+    }
+}
