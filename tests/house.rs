@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Texts that may stand only in these files or folders below `src`.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Touch::begin", &["run/", "archive/tests.rs"]),
-    (".expose()", &["secret.rs", "value.rs", "step/", "template/", "postgres/"]),
+    (".expose()", &["secret.rs", "value/", "step/", "template/", "postgres/"]),
     ("unsafe ", &[]),
     ("serde(flatten", &[]),
     ("untagged", &[]),

@@ -4,17 +4,22 @@
 //! It is written as `<name>.partial` in its own folder, flushed, read back and checked, and only then gets its name.
 //! Memory does not grow with what is stored.
 
+mod bare;
 mod crypt;
 mod record;
 mod zip;
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::secret::Secret;
-use crate::step::StepError;
+use crate::step::{Fault, Look, StepError};
 
-pub use record::{Record, Server};
+pub use bare::Bare;
+pub use record::{Content, LIMIT, Record, SCHEMA_VERSION, Server};
 pub use zip::{Sealed, Writer};
 
 /// Where an archive goes, and how it is protected.
@@ -71,6 +76,18 @@ impl Compression {
 }
 
 impl Settings {
+    /// What is wrong with the parameter `archive` as a plan writes it, as far as its schema cannot say.
+    pub fn fault(params: &serde_json::Value) -> Option<Fault> {
+        let given = params.get("archive").filter(|a| a.is_object())?;
+        let clear = given.get("encryption").is_some_and(|e| e != "aes256");
+        (given.get("password").is_none() && !clear).then(|| Fault {
+            pointer: "/archive".to_owned(),
+            at_key: true,
+            message: "the archive is to be encrypted and has no password".to_owned(),
+            help: Some("give it `password: ${{ secrets.… }}`, or write `encryption: none`".to_owned()),
+        })
+    }
+
     /// Encryption fails closed: without a password nothing is begun. A sealed one, in a dry run, is taken for given.
     ///
     /// # Errors
@@ -83,6 +100,23 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Whether a name is free for an archive or a dump: nothing is ever overwritten.
+///
+/// # Errors
+/// The file is there, or a record without its file.
+pub fn unused(look: &Look, path: &Path) -> Result<(), StepError> {
+    if files::exists(look, path) {
+        return Err(StepError::new(format!("`{}` exists, and no archive is ever overwritten", path.display()))
+            .hint("put `${{ run.id }}` into the name"));
+    }
+    let record = Record::path_of(path);
+    if files::exists(look, &record) {
+        return Err(StepError::new(format!("the record `{}` exists without its archive", record.display()))
+            .hint("remove it, or use another name"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

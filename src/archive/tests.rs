@@ -40,7 +40,7 @@ fn record(sealed: &Sealed) -> Record {
     let now = chrono::Utc::now();
     Record {
         schema_version: 1,
-        kind: "files".to_owned(),
+        kind: crate::archive::Content::Files,
         plan: "p".to_owned(),
         target: None,
         server: None,

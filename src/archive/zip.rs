@@ -50,15 +50,15 @@ pub struct Writer {
 
 /// An archive that is complete and read back, and has no name yet.
 pub struct Sealed {
-    partial: Partial,
-    path: PathBuf,
+    pub(super) partial: Partial,
+    pub(super) path: PathBuf,
     /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 as read back from the disk, in hexadecimal.
     pub sha256: String,
 }
 
-fn failed(doing: &str, path: &Path, error: &io::Error) -> StepError {
+pub(super) fn failed(doing: &str, path: &Path, error: &io::Error) -> StepError {
     let said = StepError::because(format!("{doing} `{}`", path.display()), error);
     match error.kind() {
         io::ErrorKind::StorageFull => said.hint("free space on that disk; no earlier archive was touched"),
@@ -80,15 +80,7 @@ impl Writer {
             return Err(StepError::new("the archive is to be encrypted and its password is empty"));
         }
         let path = PathBuf::from(&settings.path);
-        if files::exists(touch.look(), &path) {
-            return Err(StepError::new(format!("`{}` exists, and no archive is ever overwritten", path.display()))
-                .hint("put `${{ run.id }}` into the name"));
-        }
-        let record = Record::path_of(&path);
-        if files::exists(touch.look(), &record) {
-            return Err(StepError::new(format!("the record `{}` exists without its archive", record.display()))
-                .hint("remove it, or use another name"));
-        }
+        super::unused(touch.look(), &path)?;
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             files::make_private_dir(dir).map_err(|e| failed("making the folder", dir, &e))?;
         }
@@ -285,7 +277,7 @@ impl Writer {
             check_entry(&mut file, entry, self.password.as_ref().map(|p| p.as_bytes()), &self.cancel)
                 .map_err(|e| unread(&self.cancel, &path, &e))?;
         }
-        let (bytes, sha256) = hash(&mut file, &self.cancel).map_err(|e| unread(&self.cancel, &path, &e))?;
+        let (bytes, sha256) = hash(&file, &self.cancel).map_err(|e| unread(&self.cancel, &path, &e))?;
         Ok(Sealed { partial: self.partial, path, bytes, sha256 })
     }
 
@@ -358,7 +350,7 @@ impl Sealed {
 }
 
 /// What reading back failed at; being told to stop is no fault of the archive.
-fn unread(cancel: &Cancel, path: &Path, error: &io::Error) -> StepError {
+pub(super) fn unread(cancel: &Cancel, path: &Path, error: &io::Error) -> StepError {
     if cancel.is_cancelled() { StepError::cancelled() } else { failed("reading back", path, error) }
 }
 
@@ -400,11 +392,11 @@ fn read_through(from: &mut impl Read, mut left: u64, cancel: &Cancel, take: &mut
     Ok(())
 }
 
-fn hash(file: &mut File, cancel: &Cancel) -> io::Result<(u64, String)> {
+pub(super) fn hash(mut file: &File, cancel: &Cancel) -> io::Result<(u64, String)> {
     file.seek(SeekFrom::Start(0))?;
     let mut digest = Sha256::new();
     let bytes = file.metadata()?.len();
-    read_through(file, bytes, cancel, &mut |data| digest.update(data))?;
+    read_through(&mut file, bytes, cancel, &mut |data| digest.update(data))?;
     Ok((bytes, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
 }
 

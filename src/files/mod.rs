@@ -1,17 +1,28 @@
-//! Files and folders as runplan handles them: the state folder, the run lock, names in a folder, old logs.
+//! Files and folders as runplan handles them: the state folder, the run lock, listing, atomic publication, copying, free
+//! space, old logs.
 //!
 //! Knows no plan and no step.
 
+mod copying;
+mod globbing;
+mod listing;
 mod lock;
 mod publish;
+mod scratch;
+mod space;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::step::{Env, Look};
 
+pub use copying::{Copied, copy, hash};
+pub use globbing::expand;
+pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock};
 pub use publish::Partial;
+pub use scratch::Scratch;
+pub use space::{free, is_mount};
 
 /// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
 /// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Without a home it lies in the system's temporary folder.
@@ -23,6 +34,18 @@ pub fn state_dir(env: &Env) -> PathBuf {
         set("XDG_STATE_HOME").filter(|p| p.is_absolute()).or_else(|| set("HOME").map(|h| h.join(".local/state")))
     };
     base.unwrap_or_else(std::env::temp_dir).join("runplan")
+}
+
+/// Whether a name is a run's id, like `20261122T213000Z-3f9c`.
+pub fn is_run_id(name: &str) -> bool {
+    let shape = |i: usize, c: char| match i {
+        8 => c == 'T',
+        15 => c == 'Z',
+        16 => c == '-',
+        0..15 => c.is_ascii_digit(),
+        _ => c.is_ascii_hexdigit(),
+    };
+    name.len() == 21 && name.chars().enumerate().all(|(i, c)| shape(i, c))
 }
 
 /// Whether a name is taken, be it by a file, a folder or a link that leads nowhere.

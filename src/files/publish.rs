@@ -22,7 +22,8 @@ impl Partial {
     ///
     /// # Errors
     /// The final name exists, another run writes the same file, or the folder cannot be written.
-    pub fn create(_: &Touch, to: &Path) -> io::Result<Self> {
+    pub fn create(touch: &Touch, to: &Path) -> io::Result<Self> {
+        clear_dead(touch, to);
         if to.symlink_metadata().is_ok() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists, and is not overwritten"));
         }
@@ -74,6 +75,28 @@ impl Drop for Partial {
         if !self.named {
             // What cannot be removed is recognised by its name.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes what killed runs left of the same file: the same name with the id of another run, still under its passing
+/// name, that no live run holds. What cannot be removed stays, recognised by its name.
+fn clear_dead(touch: &Touch, to: &Path) {
+    let own = &touch.facts().run;
+    let Some((before, after)) = to.file_name().and_then(|n| n.to_str()).and_then(|n| n.split_once(own.as_str())) else {
+        return;
+    };
+    let dir = to.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let middle =
+            name.strip_prefix(before).and_then(|n| n.strip_suffix(".partial")).and_then(|n| n.strip_suffix(after));
+        if middle.is_some_and(|id| id != own && super::is_run_id(id)) && entry.file_type().is_ok_and(|t| t.is_file()) {
+            // Where locks are not known, nobody can tell a live one from a dead one.
+            if File::open(entry.path()).is_ok_and(|f| f.try_lock().is_ok()) && fs::remove_file(entry.path()).is_ok() {
+                touch.log().info(format!("removed `{name}`, which a run that was killed left unfinished"));
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::postgres::Settings;
+use crate::postgres::{self, Settings};
+use crate::secret::Secret;
 use crate::step::Env;
 use crate::value::{Map, Value};
 
@@ -26,4 +27,11 @@ pub fn resolve_database(block: Value, env: &Env) -> Result<Value, String> {
     put("sslrootcert", settings.sslrootcert.map(Value::Text));
     put("connect_timeout", settings.connect_timeout.map(|t| Value::Text(t.to_string())));
     Ok(Value::Map(map))
+}
+
+/// The passwords that a session may use without the plan naming them, for the redactor: `PGPASSWORD` and those of the
+/// password file.
+pub fn passwords_around(env: &Env) -> Vec<Secret> {
+    let set = env.get("PGPASSWORD").filter(|p| !p.is_empty()).map(|p| Secret::new(p.clone()));
+    set.into_iter().chain(postgres::passwords(env)).collect()
 }

@@ -14,9 +14,10 @@ use std::path::PathBuf;
 use crate::diag::{Finding, Sources};
 use crate::step::Registry;
 
+pub use crate::value::ParamType;
 pub use check::check;
-pub use database::resolve_database;
-pub use model::{Items, Lock, Logs, Overlap, Param, ParamType, Plan, Retry, RetryOn, StepPlan, When};
+pub use database::{passwords_around, resolve_database};
+pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
 
 /// The text of a plan and where it came from.
 #[derive(Debug, Clone)]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::quantity::Span;
+use crate::value::ParamType;
 use crate::vault::Source;
 
 /// A plan as written, with nothing rendered yet.
@@ -135,17 +136,6 @@ pub struct Items {
     /// The type of each item.
     #[serde(rename = "type")]
     pub kind: ParamType,
-}
-
-/// The type of a parameter or of a declared output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ParamType {
-    String,
-    Integer,
-    Number,
-    Boolean,
-    Array,
 }
 
 /// Where the logs go and how many stay.

@@ -2,41 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::{Param, ParamType};
+use super::Param;
 use crate::value::Value;
-
-impl ParamType {
-    /// The type as a message names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Integer => "integer",
-            Self::Number => "number",
-            Self::Boolean => "boolean",
-            Self::Array => "array",
-        }
-    }
-
-    fn read(self, text: &str) -> Option<Json> {
-        match self {
-            Self::String => Some(text.into()),
-            Self::Integer => text.parse::<i64>().ok().map(Json::from),
-            Self::Number => text.parse::<f64>().ok().filter(|n| n.is_finite()).map(Json::from),
-            Self::Boolean => text.parse::<bool>().ok().map(Json::from),
-            Self::Array => None,
-        }
-    }
-
-    fn fits(self, json: &Json) -> bool {
-        match self {
-            Self::String => json.is_string(),
-            Self::Integer => json.as_i64().is_some(),
-            Self::Number => json.is_number(),
-            Self::Boolean => json.is_boolean(),
-            Self::Array => json.is_array(),
-        }
-    }
-}
 
 impl Param {
     /// Reads a value as typed on a command line. An array is a comma list, or JSON when it starts with `[`.
@@ -44,19 +11,7 @@ impl Param {
     /// # Errors
     /// What was expected.
     pub fn read_text(&self, text: &str) -> Result<Value, String> {
-        let expected = |kind: ParamType| format!("expected {} {}, found `{text}`", article(kind), kind.name());
-        let json = if self.kind != ParamType::Array {
-            self.kind.read(text).ok_or_else(|| expected(self.kind))?
-        } else if text.trim_start().starts_with('[') {
-            serde_json::from_str(text).map_err(|e| format!("expected a JSON list, found `{text}`: {e}"))?
-        } else {
-            let kind = self.items.as_ref().map_or(ParamType::String, |i| i.kind);
-            let pieces = text.split(',').map(str::trim).filter(|p| !p.is_empty());
-            let items = pieces.map(|p| {
-                kind.read(p).ok_or_else(|| format!("each item is {} {}, found `{p}`", article(kind), kind.name()))
-            });
-            Json::Array(items.collect::<Result<_, _>>()?)
-        };
+        let json = self.kind.parse(self.items.as_ref().map(|i| i.kind), text)?;
         self.accept(&json)
     }
 
@@ -66,17 +21,12 @@ impl Param {
     /// What was expected.
     pub fn accept(&self, json: &Json) -> Result<Value, String> {
         if !self.kind.fits(json) {
-            return Err(format!(
-                "expected {} {}, found {}",
-                article(self.kind),
-                self.kind.name(),
-                Value::from(json).kind()
-            ));
+            return Err(format!("expected {}, found {}", self.kind.a(), Value::from(json).kind()));
         }
         if let (Some(items), Json::Array(all)) = (&self.items, json)
             && let Some(odd) = all.iter().find(|i| !items.kind.fits(i))
         {
-            return Err(format!("each item is {} {}, found `{odd}`", article(items.kind), items.kind.name()));
+            return Err(format!("each item is {}, found `{odd}`", items.kind.a()));
         }
         if let Some(allowed) = &self.one_of
             && !allowed.contains(json)
@@ -101,10 +51,6 @@ impl Param {
         }
         Ok(Value::from(json))
     }
-}
-
-fn article(kind: ParamType) -> &'static str {
-    if matches!(kind, ParamType::Integer | ParamType::Array) { "an" } else { "a" }
 }
 
 fn shown(json: &Json) -> String {

@@ -17,6 +17,10 @@ use crate::step::{Class, Env, Look, StepError, Touch, chain};
 /// How long a connection may take when nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Where systems keep the certificate authorities that they trust, in one file.
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
 impl Settings {
     /// Where this leads, for people: `app on db.example.org:5432 as backup`.
     pub fn place(&self) -> String {
@@ -48,7 +52,10 @@ impl Settings {
             "PGSSLMODE",
             self.sslmode.and_then(|m| serde_json::to_value(m).ok()).and_then(|v| v.as_str().map(str::to_owned)),
         );
-        put("PGSSLROOTCERT", self.sslrootcert.clone());
+        let verify = matches!(self.sslmode, Some(SslMode::VerifyCa | SslMode::VerifyFull));
+        // Our client then asks the system whom to trust; libpq wants a file.
+        let system = || SYSTEM_ROOTS.iter().find(|f| std::path::Path::new(f).is_file()).map(|f| (*f).to_owned());
+        put("PGSSLROOTCERT", self.sslrootcert.clone().or_else(|| if verify { system() } else { None }));
         put("PGCONNECT_TIMEOUT", self.connect_timeout.map(|t| t.0.as_secs().max(1).to_string()));
         put("PGAPPNAME", Some("runplan".to_owned()));
         env
@@ -100,7 +107,8 @@ async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Sessi
         config.options("-c default_transaction_read_only=on");
     }
     config.connect_timeout(settings.connect_timeout.map_or(PATIENCE, |t| t.0));
-    if let Some(password) = &settings.password {
+    let password = settings.password.clone().or_else(|| super::passfile::lookup(settings, &look.env));
+    if let Some(password) = &password {
         match password.expose() {
             Some(password) => config.password(password),
             None => {
@@ -124,7 +132,7 @@ async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Sessi
     };
     let (client, mut connection) = match connected {
         Ok(Ok(pair)) => pair,
-        Ok(Err(error)) => return Err(refused(settings, &error)),
+        Ok(Err(error)) => return Err(refused(settings, password.is_some(), &error)),
         Err(_) => {
             let what = format!("connecting to {}: no answer in {} s", settings.place(), limit.as_secs());
             return Err(StepError::new(what).class(Class::Unreachable));
@@ -145,13 +153,26 @@ async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Sessi
     Ok(Session { client, notices, tls })
 }
 
-fn refused(settings: &Settings, error: &tokio_postgres::Error) -> StepError {
+const NO_PASSWORD: &str = "the server wants a password: give `database.password` a secret, or set PGPASSWORD, or write a line \
+                           for it into `~/.pgpass`, which counts only with mode 600";
+
+fn refused(settings: &Settings, password: bool, error: &tokio_postgres::Error) -> StepError {
     let said = StepError::new(format!("connecting to {}: {}", settings.place(), chain(error)));
     let Some(database) = error.as_db_error() else {
-        return said.class(Class::Unreachable).hint("is the server running, and are `host` and `port` right?");
+        let source = std::error::Error::source(error).and_then(|s| s.downcast_ref::<std::io::Error>());
+        return match source.map(std::io::Error::kind) {
+            // rustls hands its own faults over as invalid data.
+            Some(std::io::ErrorKind::InvalidData) => {
+                said.hint("check `sslmode` and `sslrootcert`, and the server's certificate")
+            }
+            Some(_) => said.class(Class::Unreachable).hint("is the server running, and are `host` and `port` right?"),
+            None if !password => said.hint(NO_PASSWORD),
+            None => said.hint("check `sslmode`, and whether the server speaks TLS"),
+        };
     };
     match database.code().code() {
-        "28P01" | "28000" => said.hint("check `user` and `password`, and the server's pg_hba.conf"),
+        "28P01" | "28000" if password => said.hint("check `user` and `password`, and the server's pg_hba.conf"),
+        "28P01" | "28000" => said.hint(NO_PASSWORD),
         "3D000" => said.hint("check `dbname`"),
         "57P03" => said.class(Class::Unreachable),
         "53300" => said.class(Class::Transient),
@@ -159,9 +180,31 @@ fn refused(settings: &Settings, error: &tokio_postgres::Error) -> StepError {
     }
 }
 
-/// What a question to the server failed at.
+/// What a question to the server failed at, and whether asking again may help: a lost connection, a lock that was not
+/// had, a conflict between transactions, a server that has no room or goes down (PostgreSQL manual, "PostgreSQL Error
+/// Codes").
 pub fn asked(doing: &str, error: &tokio_postgres::Error) -> StepError {
-    StepError::because(doing, error)
+    let said = StepError::new(format!("{doing}: {}", words(error)));
+    let passing = match error.as_db_error().map(|d| d.code().code()) {
+        Some(code) => {
+            matches!(&code[..2], "08" | "53")
+                || matches!(code, "40001" | "40P01" | "55P03" | "57P01" | "57P02" | "57P03")
+        }
+        None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
+    };
+    if passing { said.class(Class::Transient) } else { said }
+}
+
+/// The error with what the server adds to it: detail, hint and where.
+fn words(error: &tokio_postgres::Error) -> String {
+    let Some(database) = error.as_db_error() else { return chain(error) };
+    let mut text = format!("{} ({})", database.message(), database.code().code());
+    text.extend(database.detail().map(|d| format!("; detail: {d}")));
+    text.extend(database.hint().map(|h| format!("; hint: {h}")));
+    if let Some(tokio_postgres::error::ErrorPosition::Original(at)) = database.position() {
+        text += &format!("; at character {at}");
+    }
+    text
 }
 
 fn tls(mode: SslMode, roots: Option<&str>) -> Result<ClientConfig, StepError> {

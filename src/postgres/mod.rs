@@ -1,10 +1,16 @@
-//! Connection settings and TLS, queries, versions of server and tools.
+//! Connection settings and TLS, queries, patterns, versions of server and tools.
 
 mod connect;
+mod passfile;
+mod pattern;
 mod program;
 mod settings;
+mod text;
 
 pub use connect::{Session, asked, connect, connect_rw};
+pub use passfile::passwords;
+pub use pattern::Pattern;
 pub use postgres_protocol::escape::escape_identifier;
 pub use program::find;
 pub use settings::{Settings, SslMode, Unusable};
+pub use text::{Bound, row};

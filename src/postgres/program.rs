@@ -13,8 +13,9 @@ fn folder(major: u32) -> [PathBuf; 3] {
     ]
 }
 
-/// The program `name` of the server's own major version, else of the nearest newer one, with a warning. Only the
-/// distributions' folders are looked at: what stands in `PATH` may be a wrapper. Starts nothing.
+/// The program `name` of the server's own major version, else of the nearest newer one, with a warning that names both.
+/// The distributions' folders come first; the one in `PATH`, which may be a wrapper, is taken when they have none, and its
+/// version is looked at when it runs. Starts nothing.
 ///
 /// # Errors
 /// There is none that is new enough.
@@ -26,7 +27,13 @@ pub fn find(look: &Look, name: &str, server: u32) -> Result<PathBuf, StepError> 
         }
         return Ok(found);
     }
+    let path = look.env.get("PATH").map(std::ffi::OsString::from).unwrap_or_default();
     let older = (9..server).rev().find(|m| folder(*m).iter().any(|d| d.join(name).is_file()));
+    let there = std::env::split_paths(&path).map(|d| d.join(name)).find(|p| p.is_file());
+    // On Debian `PATH` has a wrapper that takes the newest of those folders, and they were looked at.
+    if let (Some(found), None) = (there, older) {
+        return Ok(found);
+    }
     let what = match older {
         Some(major) => {
             format!("the server is version {server} and the newest `{name}` found is {major}, which cannot dump it")

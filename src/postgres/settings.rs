@@ -111,10 +111,20 @@ impl Settings {
             user: Some(user),
             password: self.password.clone().or_else(|| set("PGPASSWORD").map(Secret::new)),
             sslmode: Some(sslmode),
-            sslrootcert: self.sslrootcert.clone().or_else(|| set("PGSSLROOTCERT")),
+            sslrootcert: self.sslrootcert.clone().or_else(|| set("PGSSLROOTCERT")).or_else(|| usual_roots(env)),
             connect_timeout: timeout,
         })
     }
+}
+
+/// libpq's own place for certificate authorities: `~/.postgresql/root.crt` (PostgreSQL manual, "Client Verification of
+/// Server Certificates").
+fn usual_roots(env: &Env) -> Option<String> {
+    let file = match cfg!(windows) {
+        true => std::path::Path::new(env.get("APPDATA")?).join("postgresql").join("root.crt"),
+        false => std::path::Path::new(env.get("HOME")?).join(".postgresql/root.crt"),
+    };
+    file.is_file().then(|| file.to_string_lossy().into_owned())
 }
 
 /// The folder of the server's Unix socket where there is one, as the distributions build libpq, else this machine.

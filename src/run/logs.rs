@@ -6,21 +6,10 @@ use super::emit::Emitter;
 use crate::files;
 use crate::step::Level;
 
-/// Whether a name is a run's id, like `20261122T213000Z-3f9c`.
-fn is_run_id(name: &str) -> bool {
-    let shape = |i: usize, c: char| match i {
-        8 => c == 'T',
-        15 => c == 'Z',
-        16 => c == '-',
-        0..15 => c.is_ascii_digit(),
-        _ => c.is_ascii_hexdigit(),
-    };
-    name.len() == 21 && name.chars().enumerate().all(|(i, c)| shape(i, c))
-}
-
 /// Which of the run folders `names` go so that `keep` stay, the newest, and at least the current one. Ids order by time.
 fn surplus<'n>(names: &'n [String], current: &str, keep: u32) -> Vec<&'n str> {
-    let mut runs: Vec<&str> = names.iter().map(String::as_str).filter(|n| is_run_id(n) && *n != current).collect();
+    let mut runs: Vec<&str> =
+        names.iter().map(String::as_str).filter(|n| files::is_run_id(n) && *n != current).collect();
     runs.sort_unstable_by(|a, b| b.cmp(a));
     let others = usize::try_from(keep.max(1)).unwrap_or(usize::MAX) - 1;
     runs.split_off(others.min(runs.len()))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Request, scope};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::secret::Secret;
 use crate::template::{self, Scope};
 use crate::value::{Map, Value};
@@ -13,7 +13,7 @@ use crate::vault::{self, Source};
 pub struct Fetched {
     /// The scope's `secrets`: those that are missing are not in it.
     pub values: Map,
-    /// Every value at hand, for the redactor: also `PGPASSWORD`, which no plan needs to declare.
+    /// Every value at hand, for the redactor: also `PGPASSWORD` and the password file, which no plan needs to declare.
     pub known: Vec<Secret>,
     /// Every secret that is missing, a line each.
     pub problems: Vec<String>,
@@ -43,7 +43,7 @@ pub async fn fetch_for_looking(request: &Request, scope: &Scope) -> Fetched {
 async fn gather(request: &Request, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
     let plan = request.checked.plan();
     let mut fetched = Fetched { values: Map::new(), known: Vec::new(), problems: Vec::new(), warnings: Vec::new() };
-    fetched.known.extend(request.env.get("PGPASSWORD").filter(|p| !p.is_empty()).map(|p| Secret::new(p.clone())));
+    fetched.known.extend(plan::passwords_around(&request.env));
     for (name, source) in plan.secrets.iter().filter(|(n, _)| names.contains(*n)) {
         let found = match rendered(source, scope) {
             Ok(source) => vault::fetch(name, &source, &request.env, &request.stop).await.map_err(|e| e.to_string()),

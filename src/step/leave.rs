@@ -116,6 +116,11 @@ impl Touch {
         Self { look }
     }
 
+    /// The same leave once more, for a thread that does blocking work.
+    pub fn again(&self) -> Self {
+        Self { look: self.look.clone() }
+    }
+
     /// Who may touch may look.
     pub fn look(&self) -> &Look {
         &self.look

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
+use crate::files::Scratch;
 use crate::process::{self, Job};
 use crate::secret::Secret;
-use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
+use crate::value::ParamType;
 
 /// Runs a program.
 ///
@@ -31,6 +35,34 @@ pub struct Params {
     /// The exit statuses that mean success.
     #[serde(default = "zero")]
     expect_exit: Vec<i32>,
+    /// What the program publishes for later steps: it writes a line `name=value` for each to the file that the variable
+    /// `RUNPLAN_OUTPUT` names. One that is not written fails the step.
+    #[serde(default)]
+    outputs: BTreeMap<String, Declared>,
+}
+
+/// An output that the program publishes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// The type of the value; an array is a comma list, or JSON when it starts with `[`.
+    #[serde(rename = "type")]
+    kind: ParamType,
+    /// What the items of an array are.
+    #[serde(default)]
+    items: Option<Items>,
+    /// A line for people.
+    #[serde(default)]
+    description: Option<String>,
+}
+
+/// What the items of an array are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Items {
+    /// The type of each item.
+    #[serde(rename = "type")]
+    kind: ParamType,
 }
 
 fn zero() -> Vec<i32> {
@@ -38,10 +70,24 @@ fn zero() -> Vec<i32> {
 }
 
 /// What the program gave.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, JsonSchema)]
 pub struct Output {
     /// The exit status.
     exit_code: i32,
+    /// Those that the plan declares.
+    #[schemars(skip)]
+    declared: BTreeMap<String, Json>,
+}
+
+/// The most that a program may write to `RUNPLAN_OUTPUT`, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+impl Serialize for Output {
+    /// The exit status and the declared outputs side by side, as later steps read them.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let own = std::iter::once(("exit_code", Json::from(self.exit_code)));
+        serializer.collect_map(own.chain(self.declared.iter().map(|(k, v)| (k.as_str(), v.clone()))))
+    }
 }
 
 /// The executor.
@@ -54,6 +100,30 @@ impl Step for Command {
     type Output = Output;
     type Work = Params;
 
+    fn outputs(params: &Json) -> Schema {
+        let mut schema = SchemaGenerator::from(SchemaSettings::draft07()).into_root_schema_for::<Output>();
+        let declared = params.get("outputs").and_then(Json::as_object).cloned().unwrap_or_default();
+        if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
+            properties.extend(declared);
+        }
+        schema
+    }
+
+    fn check(params: &Json) -> Vec<Fault> {
+        let declared = params.get("outputs").and_then(Json::as_object);
+        let names = declared.into_iter().flatten().map(|(name, _)| name);
+        let wrong = |name: &String| {
+            let message = match name.as_str() {
+                "exit_code" => "`exit_code` is there already".to_owned(),
+                _ if !is_name(name) => format!("the output `{name}` has no name that a template can read"),
+                _ => return None,
+            };
+            let help = Some("a name is a letter or `_`, then letters, digits and `_`".to_owned());
+            Some(Fault { pointer: format!("/outputs/{name}"), at_key: true, message, help })
+        };
+        names.filter_map(wrong).collect()
+    }
+
     async fn plan(params: Params, _: &Look) -> Result<Params, StepError> {
         match params.argv.first() {
             Some(program) if !program.is_empty() => Ok(params),
@@ -64,18 +134,66 @@ impl Step for Command {
     fn preview(work: &Params) -> Preview {
         let mut lines = vec![format!("would run: {}", work.argv.join(" "))];
         lines.extend(work.cwd.iter().map(|d| format!("in the folder `{d}`")));
+        lines.extend(work.outputs.iter().map(|(name, output)| {
+            let said = output.description.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+            format!("publishes `{name}`, {}{said}", output.kind.a())
+        }));
         Preview::new(lines)
     }
 
     async fn apply(work: Params, touch: &Touch) -> Result<Output, StepError> {
         let mut env = (*touch.look().env).clone();
         env.extend(work.env.iter().map(|(k, v)| (k.clone(), touch.open(v).to_owned())));
+        let scratch = match work.outputs.is_empty() {
+            true => None,
+            false => Some(Scratch::new(touch).map_err(|e| StepError::because("making the file of outputs", &e))?),
+        };
+        env.extend(scratch.iter().map(|s| ("RUNPLAN_OUTPUT".to_owned(), s.path().to_string_lossy().into_owned())));
         let stdin = work.stdin.as_ref().map(|s| touch.open(s).to_owned());
         let job = Job { argv: work.argv, env, cwd: work.cwd.map(Into::into), stdin };
         let ended = process::start(touch, &job, false)?.wait(touch.cancel()).await?;
-        match ended.code.filter(|c| work.expect_exit.contains(c)) {
-            Some(exit_code) => Ok(Output { exit_code }),
-            None => Err(ended.failure(&job.argv[0])),
-        }
+        let Some(exit_code) = ended.code.filter(|c| work.expect_exit.contains(c)) else {
+            return Err(ended.failure(&job.argv[0]));
+        };
+        let declared = match scratch {
+            None => BTreeMap::new(),
+            Some(scratch) => {
+                let text = scratch.read(LIMIT).map_err(|e| StepError::because("reading `RUNPLAN_OUTPUT`", &e))?;
+                published(&text, &work.outputs, touch)?
+            }
+        };
+        Ok(Output { exit_code, declared })
     }
+}
+
+/// Reads `name=value` lines by the declared types; of a name that is written twice the last one counts.
+fn published(
+    text: &str,
+    declared: &BTreeMap<String, Declared>,
+    touch: &Touch,
+) -> Result<BTreeMap<String, Json>, StepError> {
+    let mut found = BTreeMap::new();
+    for line in text.lines().filter(|l| !l.trim().is_empty()) {
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(StepError::new(format!("`RUNPLAN_OUTPUT` has the line `{line}`, expected `name=value`")));
+        };
+        let Some(output) = declared.get(name) else {
+            touch.log().warn(format!("the output `{name}` is not declared under `outputs`, and nothing reads it"));
+            continue;
+        };
+        let items = output.items.as_ref().map(|i| i.kind);
+        let value = output.kind.parse(items, value).map_err(|e| StepError::new(format!("the output `{name}`: {e}")))?;
+        found.insert(name.to_owned(), value);
+    }
+    let missing: Vec<&str> = declared.keys().filter(|n| !found.contains_key(*n)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let hint = "the program appends a line `name=value` to the file that `RUNPLAN_OUTPUT` names";
+    Err(StepError::new(format!("the program did not publish `{}`", missing.join("`, `"))).hint(hint))
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

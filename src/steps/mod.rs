@@ -1,11 +1,22 @@
 //! One executor a file, and the list.
 
 mod command;
+mod copy;
 mod pg_dump;
+mod retention;
+mod sql;
 mod vacuum;
+mod zip;
 
 use crate::step::{Entry, Registry};
 
 /// The executors that plans may use, in the order of a night.
-pub const REGISTRY: Registry =
-    Registry(&[Entry::of::<vacuum::Vacuum>(), Entry::of::<pg_dump::PgDump>(), Entry::of::<command::Command>()]);
+pub const REGISTRY: Registry = Registry(&[
+    Entry::of::<vacuum::Vacuum>(),
+    Entry::of::<pg_dump::PgDump>(),
+    Entry::of::<copy::Copy>(),
+    Entry::of::<retention::Retention>(),
+    Entry::of::<zip::Zip>(),
+    Entry::of::<sql::Sql>(),
+    Entry::of::<command::Command>(),
+]);

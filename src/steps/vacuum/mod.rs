@@ -1,16 +1,18 @@
 //! `vacuum`: each table when the control table says that it is due.
 
+mod names;
 mod rules;
 
 use chrono::{Local, NaiveDate, NaiveDateTime};
-use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::postgres::{self, Settings, escape_identifier};
 use crate::quantity::Span;
-use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::step::{Class, Look, Preview, Step, StepError, Touch};
+use names::{Name, wanted};
 use rules::{Action, Rules, decide};
 
 /// Vacuums each table when a rule on the control table says that it is due.
@@ -21,13 +23,14 @@ use rules::{Action, Rules, decide};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Names exactly as stored, with `schema.` before the first dot if wanted; `*` and `?` are wildcards. An unqualified
-    /// name means the search path. Default: all ordinary tables but the control table.
+    /// Names exactly as stored, with `schema.` before the first dot if wanted; `*` and `?` are wildcards, and
+    /// `{ schema, name }` names a table that itself has a dot or a star. An unqualified name means the search path. A
+    /// partitioned table is named in full. Default: all ordinary tables but the control table.
     #[serde(default)]
-    tables: Option<Vec<String>>,
+    tables: Option<Vec<Name>>,
     /// Names or patterns to leave out.
     #[serde(default)]
-    exclude: Vec<String>,
+    exclude: Vec<Name>,
     /// Whether VACUUM FULL may be used.
     #[serde(default = "yes")]
     full: bool,
@@ -136,7 +139,9 @@ impl Step for Vacuum {
             .get(0);
         let today = look.now.with_timezone(&Local).date_naive();
         let mut tables = Vec::new();
-        for (own_schema, own_name) in wanted(&client, &params, (&schema, &name)).await? {
+        for (own_schema, own_name) in
+            wanted(&client, params.tables.as_deref(), &params.exclude, (&schema, &name)).await?
+        {
             let mut table =
                 Table { schema: own_schema, name: own_name, action: Action::Skip, reason: String::new(), days: None };
             let last = if create { None } else { last_vacuum(&client, &control, &table.shown()).await? };
@@ -177,6 +182,8 @@ impl Step for Vacuum {
         }
         let mut output = Output { tables: Vec::new(), vacuumed: 0, skipped: 0, failed: 0 };
         let mut problems = Vec::new();
+        // Whether all that failed may go well at another attempt, like a table that was locked.
+        let mut passing = true;
         for table in &work.tables {
             let Some(options) = table.action.options() else {
                 output.skipped += 1;
@@ -200,8 +207,20 @@ impl Step for Vacuum {
             };
             // PostgreSQL skips a table it may not vacuum with no more than a warning.
             let failure = match result {
-                Err(error) => Some(postgres::asked("VACUUM", &error).what),
-                Ok(()) => Some(session.take_warnings().join("; ")).filter(|w| !w.is_empty()),
+                Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+                    touch.log().info(format!("`{}` is gone since it was decided; nothing to do", table.shown()));
+                    output.skipped += 1;
+                    continue;
+                }
+                Err(error) if error.is_closed() => return Err(postgres::asked("VACUUM", &error)),
+                Err(error) => {
+                    let failed = postgres::asked("VACUUM", &error);
+                    passing &= failed.class.is_transient();
+                    Some(failed.what)
+                }
+                Ok(()) => {
+                    Some(session.take_warnings().join("; ")).filter(|w| !w.is_empty()).inspect(|_| passing = false)
+                }
             };
             if let Some(why) = failure {
                 touch.log().warn(format!("`{}` was not vacuumed: {why}", table.shown()));
@@ -225,7 +244,8 @@ impl Step for Vacuum {
             return Ok(output);
         }
         let (count, of) = (problems.len(), work.tables.len());
-        Err(StepError::new(format!("{count} of {of} tables were not vacuumed: {}", problems.join("; "))))
+        let failed = StepError::new(format!("{count} of {of} tables were not vacuumed: {}", problems.join("; ")));
+        Err(if passing { failed.class(Class::Transient) } else { failed })
     }
 }
 
@@ -257,56 +277,4 @@ async fn last_vacuum(client: &Client, control: &str, name: &str) -> Result<Optio
     let sql = format!("SELECT max(ultima_execucao) FROM {control} WHERE tabela_nome = $1");
     let row = client.query_one(&sql, &[&name]).await.map_err(|e| postgres::asked("reading the control table", &e))?;
     Ok(row.get::<_, Option<NaiveDateTime>>(0).map(|t| t.date()))
-}
-
-/// A name or pattern: its schema, if it has one, and its name.
-fn matcher(text: &str) -> Result<(Option<GlobMatcher>, GlobMatcher), StepError> {
-    let glob = |part: &str| {
-        // Only `*` and `?` mean something.
-        let plain: String = part
-            .chars()
-            .map(|c| if matches!(c, '[' | ']' | '{' | '}' | '\\') { format!("\\{c}") } else { c.to_string() })
-            .collect();
-        let built = GlobBuilder::new(&plain).backslash_escape(true).build();
-        built.map(|g| g.compile_matcher()).map_err(|e| StepError::because(format!("the pattern `{text}`"), &e))
-    };
-    match text.split_once('.') {
-        Some((schema, name)) => Ok((Some(glob(schema)?), glob(name)?)),
-        None => Ok((None, glob(text)?)),
-    }
-}
-
-/// The tables that the parameters name, in order of name. Every pattern must match something.
-async fn wanted(client: &Client, params: &Params, control: (&str, &str)) -> Result<Vec<(String, String)>, StepError> {
-    let sql = "SELECT n.nspname::text, c.relname::text, n.nspname = ANY (current_schemas(false)) \
-               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-               ORDER BY 1, 2";
-    let rows = client.query(sql, &[]).await.map_err(|e| postgres::asked("listing the tables", &e))?;
-    let all: Vec<(String, String, bool)> = rows.iter().map(|r| (r.get(0), r.get(1), r.get(2))).collect();
-    let fits = |pattern: &(Option<GlobMatcher>, GlobMatcher), table: &(String, String, bool)| {
-        let schema = pattern.0.as_ref().map_or(table.2, |s| s.is_match(&table.0));
-        schema && pattern.1.is_match(&table.1)
-    };
-    let patterns = |texts: &[String]| texts.iter().map(|t| matcher(t)).collect::<Result<Vec<_>, _>>();
-    let exclude = patterns(&params.exclude)?;
-    let include = params.tables.as_ref().map(|t| patterns(t)).transpose()?;
-    if let (Some(include), Some(texts)) = (&include, &params.tables) {
-        let lost: Vec<&str> = include
-            .iter()
-            .zip(texts)
-            .filter(|(p, _)| !all.iter().any(|t| fits(p, t)))
-            .map(|(_, t)| t.as_str())
-            .collect();
-        if !lost.is_empty() {
-            return Err(StepError::new(format!("there is no table `{}`", lost.join("`, `")))
-                .hint("names are taken exactly as stored; write `schema.name` for one outside the search path"));
-        }
-    }
-    let taken = all.iter().filter(|t| match &include {
-        Some(include) => include.iter().any(|p| fits(p, t)),
-        None => (t.0.as_str(), t.1.as_str()) != control,
-    });
-    let taken = taken.filter(|t| !exclude.iter().any(|p| fits(p, t)));
-    Ok(taken.map(|t| (t.0.clone(), t.1.clone())).collect())
 }

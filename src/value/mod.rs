@@ -2,12 +2,16 @@
 //!
 //! Knows two kinds that JSON does not: a secret, and a value that is known only at run time.
 
+mod kind;
+
 use std::fmt;
 
 use serde::de::value::StringDeserializer;
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 
 use crate::secret::{self, MASK, Secret};
+
+pub use kind::ParamType;
 
 /// What a dry run shows for a value that only the run will know.
 pub const AT_RUN_TIME: &str = "(known at run time)";

@@ -1,0 +1,55 @@
+//! The ordinary files that a path or a pattern names.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use globset::GlobBuilder;
+
+use super::{Kind, Listed, at, list};
+use crate::step::Look;
+
+/// A file that was found, with what was seen of it.
+pub type Found = (PathBuf, Listed);
+
+/// The ordinary files that `pattern` names, in order of path: a file itself, a folder with all below it, or what `*`,
+/// `?`, `[…]` and `**` match. Symbolic links are not followed.
+///
+/// # Errors
+/// It names nothing, is no pattern, or a folder cannot be listed.
+pub fn expand(look: &Look, pattern: &str) -> io::Result<Vec<Found>> {
+    let path = Path::new(pattern);
+    let wild = |c: &Component<'_>| c.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+    let mut found = Vec::new();
+    if let Some(listed) = at(look, path)? {
+        match listed.kind {
+            Kind::File => found.push((path.to_path_buf(), listed)),
+            Kind::Folder => walk(look, path, &mut found)?,
+            Kind::Link => return Err(io::Error::other("it is a symbolic link, which is not followed")),
+            Kind::Other => return Err(io::Error::other("it is no ordinary file")),
+        }
+    } else if path.components().any(|c| wild(&c)) {
+        let glob =
+            GlobBuilder::new(pattern).literal_separator(true).build().map_err(io::Error::other)?.compile_matcher();
+        let base: PathBuf = path.components().take_while(|c| !wild(c)).collect();
+        walk(look, if base.as_os_str().is_empty() { Path::new(".") } else { &base }, &mut found)?;
+        let plain = |p: &Path| p.strip_prefix(".").map_or_else(|_| p.to_path_buf(), Path::to_path_buf);
+        found.retain(|(p, _)| glob.is_match(p) || glob.is_match(plain(p)));
+    }
+    if found.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it names no file"));
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+fn walk(look: &Look, dir: &Path, found: &mut Vec<Found>) -> io::Result<()> {
+    for listed in list(look, dir)? {
+        let path = dir.join(&listed.name);
+        match listed.kind {
+            Kind::Folder => walk(look, &path, found)?,
+            Kind::File => found.push((path, listed)),
+            Kind::Link | Kind::Other => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What lies in a folder, reading a small file, and removing one that is still what it was when that was decided.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
+use crate::step::{Look, Touch};
+
+/// What kind of thing a name in a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Folder,
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A pipe, a socket, a device.
+    Other,
+}
+
+/// One name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub name: String,
+    pub kind: Kind,
+    pub bytes: u64,
+    pub modified: DateTime<Utc>,
+    /// What tells this file from another one of the same name, where the system has such a number.
+    inode: u64,
+}
+
+impl Listed {
+    fn of(name: String, meta: &Metadata) -> Self {
+        let kind = match meta.file_type() {
+            t if t.is_symlink() => Kind::Link,
+            t if t.is_dir() => Kind::Folder,
+            t if t.is_file() => Kind::File,
+            _ => Kind::Other,
+        };
+        let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
+        Self { name, kind, bytes: meta.len(), modified, inode: inode(meta) }
+    }
+}
+
+#[cfg(unix)]
+fn inode(meta: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(meta)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> u64 {
+    0
+}
+
+/// What lies in a folder, in order of name. A name that is no UTF-8 is nobody's we know and left out; one that is gone
+/// before it is looked at, too.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn list(_: &Look, dir: &Path) -> io::Result<Vec<Listed>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        match entry.path().symlink_metadata() {
+            Ok(meta) => all.push(Listed::of(name, &meta)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// The name at a path, links not followed; none when there is nothing.
+///
+/// # Errors
+/// The path cannot be looked at.
+pub fn at(_: &Look, path: &Path) -> io::Result<Option<Listed>> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    match path.symlink_metadata() {
+        Ok(meta) => Ok(Some(Listed::of(name, &meta))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is a folder at a path, be it by a link.
+pub fn is_dir(_: &Look, path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Opens an ordinary file to read it. What is none, like a pipe that would be waited for, is refused.
+///
+/// # Errors
+/// It cannot be opened, or is no ordinary file.
+pub fn open(_: &Look, path: &Path) -> io::Result<File> {
+    let meta = path.symlink_metadata()?;
+    if meta.is_file() { File::open(path) } else { Err(io::Error::other("it is no ordinary file")) }
+}
+
+/// Reads a whole file of at most `limit` bytes.
+///
+/// # Errors
+/// It cannot be read, or it is larger.
+pub fn read_small(_: &Look, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Removes a file of `dir` that is still the one that was listed: a link, or a file that changed since, is refused.
+///
+/// # Errors
+/// Why it stays.
+pub fn remove(_: &Touch, dir: &Path, listed: &Listed) -> io::Result<()> {
+    if listed.kind != Kind::File || listed.name.contains(['/', '\\']) || matches!(listed.name.as_str(), "" | "." | "..")
+    {
+        return Err(io::Error::other("it is no file of that folder"));
+    }
+    let path = dir.join(&listed.name);
+    let now = Listed::of(listed.name.clone(), &path.symlink_metadata()?);
+    if now != *listed {
+        return Err(io::Error::other("it changed since that was decided"));
+    }
+    fs::remove_file(path)
+}
+
+/// Flushes a folder, so that what was removed from it stays removed.
+///
+/// # Errors
+/// The system could not.
+pub fn flush_dir(_: &Touch, dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(dir)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = dir;
+    Ok(())
+}

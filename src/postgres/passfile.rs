@@ -1,0 +1,102 @@
+//! The password file of libpq (PostgreSQL manual, "The Password File"): lines of `host:port:database:user:password`, in
+//! which `*` stands for anything and a backslash takes `:` and `\` literally.
+
+use std::path::{Path, PathBuf};
+
+use super::Settings;
+use crate::secret::Secret;
+use crate::step::Env;
+
+/// `PGPASSFILE`, else `~/.pgpass` (`%APPDATA%\postgresql\pgpass.conf` on Windows).
+fn path(env: &Env) -> Option<PathBuf> {
+    let set = |name: &str| env.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let usual = || match cfg!(windows) {
+        true => set("APPDATA").map(|d| d.join("postgresql").join("pgpass.conf")),
+        false => set("HOME").map(|d| d.join(".pgpass")),
+    };
+    set("PGPASSFILE").or_else(usual)
+}
+
+/// The text of the file; none when it is missing or, as for libpq, when others may read it.
+fn read(path: &Path) -> Option<String> {
+    let meta = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if meta.permissions().mode() & 0o077 != 0 {
+            return None;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = meta;
+    std::fs::read_to_string(path).ok()
+}
+
+/// The password that the file has for these settings, which are resolved: the first line that fits counts.
+pub fn lookup(settings: &Settings, env: &Env) -> Option<Secret> {
+    find(&read(&path(env)?)?, settings)
+}
+
+/// Every password in the file, for the redactor.
+pub fn passwords(env: &Env) -> Vec<Secret> {
+    let text = path(env).and_then(|p| read(&p)).unwrap_or_default();
+    text.lines().filter_map(fields).map(|[.., password]| Secret::new(password)).collect()
+}
+
+fn find(text: &str, settings: &Settings) -> Option<Secret> {
+    let given = |t: &Option<String>| t.clone().unwrap_or_default();
+    let host = given(&settings.host);
+    // A Unix socket in the folder that libpq was built with is `localhost` to the file.
+    let host = if host.starts_with('/') { "localhost".to_owned() } else { host };
+    let port = settings.port.unwrap_or(5432).to_string();
+    let wanted = [host, port, given(&settings.dbname), given(&settings.user)];
+    let mut lines = text.lines().filter_map(fields);
+    let line = lines.find(|line| line.iter().zip(&wanted).all(|(field, want)| field == "*" || field == want))?;
+    let [.., password] = line;
+    Some(Secret::new(password))
+}
+
+/// The five fields of a line; none for a comment or a line that has fewer. All after the fourth colon is the password.
+fn fields(line: &str) -> Option<[String; 5]> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let mut fields: Vec<String> = vec![String::new()];
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => fields.last_mut()?.extend(chars.next()),
+            ':' if fields.len() < 5 => fields.push(String::new()),
+            ':' => break,
+            c => fields.last_mut()?.push(c),
+        }
+    }
+    fields.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_fits_counts() {
+        let settings = |host: &str, user: &str| Settings {
+            host: Some(host.to_owned()),
+            port: Some(5432),
+            dbname: Some("app".to_owned()),
+            user: Some(user.to_owned()),
+            ..Settings::default()
+        };
+        let text = "# db:5432:app:ann:no\nother:*:*:*:wrong\ndb:5432:app:ann:s\\:e\\\\c\ndb:*:*:*:second\nbroken\n";
+        let found = |host, user| find(text, &settings(host, user)).and_then(|s| s.expose().map(str::to_owned));
+        assert_eq!(found("db", "ann").as_deref(), Some("s:e\\c"));
+        assert_eq!(found("db", "bob").as_deref(), Some("second"));
+        assert_eq!(found("elsewhere", "ann"), None);
+        assert_eq!(
+            find("localhost:*:*:*:sock", &settings("/run/x", "ann"))
+                .and_then(|s| s.expose().map(str::to_owned))
+                .as_deref(),
+            Some("sock")
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! `copy`: an archive into a second folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{self, Record};
+use crate::files::{self, Copied, Kind};
+use crate::quantity::Size;
+use crate::step::{Look, Preview, Progress, Step, StepError, Touch, Unit, Upcoming};
+use crate::value::Value;
+
+/// Copies a file into another folder, and reads it back.
+///
+/// The record of an archive goes along. The copy gets its name only when it is complete and flushed; a name that exists
+/// is never overwritten, but a file that is there already and the same is taken for done.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The file to copy.
+    from: String,
+    /// The folder to copy it to.
+    to: String,
+    /// Whether the folder is made when it is missing. A missing one is often a share that is not mounted.
+    #[serde(default)]
+    create: bool,
+    /// Whether the copy is read back from the disk and compared by SHA-256.
+    #[serde(default = "yes")]
+    verify: bool,
+    /// Whether the folder must be the root of a mounted file system.
+    #[serde(default)]
+    require_mount: bool,
+    /// The space that must be left free after the copy.
+    #[serde(default)]
+    min_free: Option<Size>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// The copy.
+    path: String,
+    /// Its size in bytes.
+    bytes: u64,
+    /// Its SHA-256, in hexadecimal.
+    sha256: String,
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    from: PathBuf,
+    dir: PathBuf,
+    to: PathBuf,
+    /// The size of the source; none in a dry run in which an earlier step would make it.
+    bytes: Option<u64>,
+    /// The source has a record beside it.
+    record: bool,
+    make_dir: bool,
+    verify: bool,
+    require_mount: bool,
+    min_free: Option<u64>,
+    /// What retention counts in a dry run.
+    upcoming: Option<Upcoming>,
+}
+
+/// The executor.
+pub struct Copy;
+
+impl Step for Copy {
+    const NAME: &'static str = "copy";
+    const EXAMPLE: &'static str = "from: ${{ steps.dump.outputs.path }}\nto: /mnt/share/backups\nrequire_mount: true\n";
+    const PUBLISHES: bool = true;
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        let (from, dir) = (PathBuf::from(&params.from), PathBuf::from(&params.to));
+        let name = from.file_name().ok_or_else(|| StepError::new(format!("`from` `{}` names no file", params.from)))?;
+        if params.to.is_empty() {
+            return Err(StepError::new("`to` names no folder")
+                .hint("leave the step out with `when` when there is no second folder"));
+        }
+        let to = dir.join(name);
+        let source = files::at(look, &from).map_err(|e| StepError::because(format!("`{}`", from.display()), &e))?;
+        let mut upcoming = look.facts.upcoming.iter().find(|u| u.path == from).cloned();
+        let bytes = match source {
+            Some(file) if file.kind == Kind::File => Some(file.bytes),
+            Some(_) => return Err(StepError::new(format!("`{}` is no ordinary file", from.display()))),
+            None if upcoming.is_some() => None,
+            None => return Err(StepError::new(format!("there is no file `{}`", from.display()))),
+        };
+        let make_dir = !files::is_dir(look, &dir);
+        if make_dir && !params.create {
+            return Err(StepError::new(format!("there is no folder `{}`", dir.display()))
+                .hint("is the share mounted? make the folder, or set `create: true` to have it made"));
+        }
+        if params.require_mount && (make_dir || !mounted(look, &dir)?) {
+            return Err(not_mounted(&dir));
+        }
+        upcoming.iter_mut().for_each(|u| u.path.clone_from(&to));
+        let work = Work {
+            record: files::exists(look, &Record::path_of(&from)),
+            bytes,
+            make_dir,
+            verify: params.verify,
+            require_mount: params.require_mount,
+            min_free: params.min_free.map(|s| s.0),
+            upcoming,
+            from,
+            dir,
+            to,
+        };
+        if !make_dir && !files::exists(look, &work.to) {
+            room(look, &work)?;
+        }
+        Ok(work)
+    }
+
+    fn preview(work: &Work) -> Preview {
+        let size = work.bytes.map(|b| format!(" ({b} bytes)")).unwrap_or_default();
+        let mut lines = vec![format!("copies `{}`{size} to `{}`", work.from.display(), work.to.display())];
+        if work.make_dir {
+            lines.push(format!("makes the folder `{}`", work.dir.display()));
+        }
+        if !work.verify {
+            lines.push("does not read the copy back".to_owned());
+        }
+        let mut preview = Preview::new(lines).known("path", Value::from(work.to.to_string_lossy().as_ref()));
+        preview.archives.extend(work.upcoming.clone());
+        preview
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        let touch_again = touch.again();
+        let done = tokio::task::spawn_blocking(move || copy(&work, &touch_again)).await;
+        done.map_err(|e| StepError::because("copying", &e))?
+    }
+}
+
+fn copy(work: &Work, touch: &Touch) -> Result<Output, StepError> {
+    let failed = |doing: &str, path: &Path, error: &io::Error| {
+        if touch.cancel().is_cancelled() {
+            return StepError::cancelled();
+        }
+        let said = StepError::because(format!("{doing} `{}`", path.display()), error);
+        match error.kind() {
+            io::ErrorKind::StorageFull => said.hint("free space there, or keep fewer copies"),
+            io::ErrorKind::PermissionDenied => said.hint("let the user that runs the plan write to that folder"),
+            _ => said,
+        }
+    };
+    if work.make_dir {
+        files::make_private_dir(&work.dir).map_err(|e| failed("making the folder", &work.dir, &e))?;
+    }
+    // Asked again: a share may have gone since the decision.
+    if work.require_mount && !mounted(touch.look(), &work.dir)? {
+        return Err(not_mounted(&work.dir));
+    }
+    let expected = expected(work, touch)?;
+    if files::exists(touch.look(), &work.to) {
+        return there(work, touch, expected.as_ref());
+    }
+    room(touch.look(), work)?;
+    let (log, total) = (touch.log().clone(), work.bytes);
+    let mut progress = |done| log.progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
+    let copied = files::copy(touch, &work.from, &work.to, work.verify, &mut progress);
+    let Copied { partial, bytes, sha256 } = copied.map_err(|e| failed("copying to", &work.to, &e))?;
+    matches_record(work, expected.as_ref(), bytes, &sha256)?;
+    if work.record {
+        copy_record(work, touch)?;
+    }
+    partial.publish().map_err(|e| failed("publishing", &work.to, &e))?;
+    Ok(output(work, bytes, sha256))
+}
+
+fn output(work: &Work, bytes: u64, sha256: String) -> Output {
+    Output { path: work.to.to_string_lossy().into_owned(), bytes, sha256 }
+}
+
+/// What the record of the source promises.
+fn expected(work: &Work, touch: &Touch) -> Result<Option<Record>, StepError> {
+    if !work.record {
+        return Ok(None);
+    }
+    let path = Record::path_of(&work.from);
+    let text = files::read_small(touch.look(), &path, archive::LIMIT);
+    let text = text.map_err(|e| StepError::because(format!("reading the record `{}`", path.display()), &e))?;
+    // A file of that name that is no record of ours is not copied as one, and promises nothing.
+    Ok(Record::parse(&text).ok())
+}
+
+/// Whether the source is what its record says, so that no copy is made of an archive that is broken by now.
+fn matches_record(work: &Work, record: Option<&Record>, bytes: u64, sha256: &str) -> Result<(), StepError> {
+    match record {
+        Some(r) if (r.bytes, r.sha256.as_str()) != (bytes, sha256) => {
+            let what = format!(
+                "`{}` is not what its record says: its bytes have changed since it was made",
+                work.from.display()
+            );
+            Err(StepError::new(what).hint("do not trust that archive; look at the disk, and dump again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file that is there already is the copy when it is the same.
+fn there(work: &Work, touch: &Touch, record: Option<&Record>) -> Result<Output, StepError> {
+    let hash = |path: &Path| {
+        files::hash(touch, path).map_err(|e| match touch.cancel().is_cancelled() {
+            true => StepError::cancelled(),
+            false => StepError::because(format!("reading `{}`", path.display()), &e),
+        })
+    };
+    let (bytes, sha256) = hash(&work.from)?;
+    matches_record(work, record, bytes, &sha256)?;
+    if hash(&work.to)? != (bytes, sha256.clone()) {
+        return Err(StepError::new(format!(
+            "`{}` exists and is another file; it is not overwritten",
+            work.to.display()
+        ))
+        .hint("put `${{ run.id }}` into the name of the archive"));
+    }
+    if work.record && !files::exists(touch.look(), &Record::path_of(&work.to)) {
+        copy_record(work, touch)?;
+    }
+    touch.log().info(format!("`{}` is there already, and the same", work.to.display()));
+    Ok(output(work, bytes, sha256))
+}
+
+fn copy_record(work: &Work, touch: &Touch) -> Result<(), StepError> {
+    let (from, to) = (Record::path_of(&work.from), Record::path_of(&work.to));
+    if files::exists(touch.look(), &to) && files::hash(touch, &to).ok() == files::hash(touch, &from).ok() {
+        return Ok(());
+    }
+    let copied = files::copy(touch, &from, &to, work.verify, &mut |_| {}).and_then(|c| c.partial.publish());
+    copied.map_err(|e| StepError::because(format!("copying the record to `{}`", to.display()), &e))
+}
+
+fn mounted(look: &Look, dir: &Path) -> Result<bool, StepError> {
+    files::is_mount(look, dir).map_err(|e| StepError::because(format!("looking at `{}`", dir.display()), &e))
+}
+
+fn not_mounted(dir: &Path) -> StepError {
+    StepError::new(format!("`{}` is not the root of a mounted file system; nothing was written there", dir.display()))
+        .hint("mount the share, or name the folder it is mounted on under `to`")
+}
+
+/// Whether there is room for the copy, and for what is to be left free.
+fn room(look: &Look, work: &Work) -> Result<(), StepError> {
+    let Ok(free) = files::free(look, &work.dir) else { return Ok(()) };
+    let need = work.bytes.unwrap_or(0).saturating_add(work.min_free.unwrap_or(0));
+    if free >= need {
+        return Ok(());
+    }
+    let reserve = work.min_free.map(|m| format!(", {m} of them to be left free")).unwrap_or_default();
+    let what = format!("`{}` has {free} bytes free and {need} are needed{reserve}", work.dir.display());
+    Err(StepError::new(what).hint("free space there, or keep fewer copies"))
+}

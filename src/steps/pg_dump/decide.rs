@@ -1,0 +1,104 @@
+//! What is dumped, how and into what: the server is asked, the program found, the arguments put together.
+
+use tokio_postgres::Client;
+
+use super::{Format, Params, Target, Work};
+use crate::archive;
+use crate::postgres::{self, Pattern};
+use crate::step::{Look, StepError};
+
+/// What the server says of itself.
+#[derive(Debug)]
+pub struct Facts {
+    pub version: String,
+    /// The major version, like 15.
+    pub major: u32,
+    /// The number that tells one cluster from all others, where the user may ask for it.
+    pub identifier: Option<String>,
+    /// Bytes of the database on the server's disk: what a progress bar measures by.
+    pub size: Option<u64>,
+    /// Whether the user may read the passwords of roles.
+    superuser: bool,
+}
+
+/// Decides everything; see [`Work`].
+pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
+    let target = match (params.archive, params.file) {
+        (Some(archive), None) => {
+            archive.check()?;
+            Target::Archive(archive)
+        }
+        (None, Some(file)) if !params.globals => Target::File(file),
+        (None, Some(_)) => return Err(StepError::new("`globals` needs an `archive`: a bare file holds one dump")),
+        _ => return Err(StepError::new("exactly one of `archive` and `file` is needed")),
+    };
+    archive::unused(look, target.path().as_ref())?;
+    let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
+    let client = postgres::connect(look, &database).await?;
+    let server = facts(&client).await?;
+    for pattern in params.exclude_tables.iter().chain(&params.exclude_table_data) {
+        if !matches(&client, pattern).await? {
+            look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
+        }
+    }
+    let find = |name: &str| postgres::find(look, name, server.major).map(|p| p.to_string_lossy().into_owned());
+    let mut argv = vec![params.program.map_or_else(|| find("pg_dump"), Ok)?, "--no-password".to_owned()];
+    argv.extend(match params.format {
+        Format::Custom => ["--format=custom".to_owned(), "--compress=0".to_owned()].to_vec(),
+        Format::Plain => ["--format=plain".to_owned()].to_vec(),
+    });
+    argv.push(format!("--lock-wait-timeout={}", params.lock_wait_timeout.0.as_millis()));
+    if !params.schemas.is_empty() || !params.tables.is_empty() {
+        argv.push("--strict-names".to_owned());
+    }
+    let lists = [
+        ("schema", &params.schemas),
+        ("table", &params.tables),
+        ("exclude-table", &params.exclude_tables),
+        ("exclude-table-data", &params.exclude_table_data),
+    ];
+    for (option, patterns) in lists {
+        argv.extend(patterns.iter().map(|p| format!("--{option}={p}")));
+    }
+    argv.extend(params.extra_args);
+    let globals = match params.globals {
+        false => None,
+        true => {
+            let mut argv = vec![find("pg_dumpall")?, "--no-password".to_owned(), "--globals-only".to_owned()];
+            if !server.superuser {
+                look.log.warn("the passwords of roles are left out of `globals.sql`: only a superuser may read them");
+                argv.push("--no-role-passwords".to_owned());
+            }
+            Some(argv)
+        }
+    };
+    Ok(Work { argv, globals, format: params.format, target, database, server })
+}
+
+async fn facts(client: &Client) -> Result<Facts, StepError> {
+    let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::int, \
+               pg_database_size(current_database()), current_setting('is_superuser') = 'on'";
+    let row = client.query_one(sql, &[]).await;
+    let row = row.map_err(|e| postgres::asked("asking the server for its version", &e))?;
+    let (number, size): (i32, i64) = (row.get(1), row.get(2));
+    // Not every role may ask; the record then says nothing of it.
+    let identifier = client.query_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await;
+    Ok(Facts {
+        version: row.get(0),
+        major: u32::try_from(number / 10_000).unwrap_or(0),
+        identifier: identifier.ok().map(|r| r.get(0)),
+        size: u64::try_from(size).ok(),
+        superuser: row.get(3),
+    })
+}
+
+/// Whether a pattern of `pg_dump` matches a table, or what `pg_dump` treats like one.
+async fn matches(client: &Client, pattern: &str) -> Result<bool, StepError> {
+    let Pattern { schema, name } = Pattern::parse(pattern);
+    let sql = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p') AND c.relname ~ $1 COLLATE pg_catalog.default \
+               AND CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid) \
+                        ELSE n.nspname ~ $2 COLLATE pg_catalog.default END)";
+    let row = client.query_one(sql, &[&name, &schema]).await;
+    Ok(row.map_err(|e| postgres::asked(&format!("looking for tables like `{pattern}`"), &e))?.get(0))
+}

@@ -1,0 +1,187 @@
+//! From the standard output of a program into the archive, with its exit status and its first and last bytes looked at.
+
+use std::io::{self, Read};
+
+use super::Work;
+use crate::archive::{Bare, Sealed, Writer};
+use crate::process::{self, Job};
+use crate::step::{Class, Progress, StepError, Touch, Unit};
+
+/// Where the bytes go.
+pub enum Sink {
+    Zip(Writer),
+    Bare(Bare),
+}
+
+impl Sink {
+    fn put(&mut self, name: &str, from: &mut dyn Read, progress: &mut dyn FnMut(u64)) -> Result<u64, StepError> {
+        match self {
+            Self::Zip(writer) => writer.entry(name, from, progress),
+            Self::Bare(bare) => bare.fill(from, progress),
+        }
+    }
+
+    /// Ends the file; an archive gets its manifest first.
+    pub fn seal(self, manifest: &str) -> Result<Sealed, StepError> {
+        match self {
+            Self::Zip(mut writer) => {
+                writer.entry("manifest.json", &mut manifest.as_bytes(), &mut |_| {})?;
+                writer.seal()
+            }
+            Self::Bare(bare) => bare.seal(),
+        }
+    }
+}
+
+/// What a whole output looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Custom,
+    Plain,
+    Globals,
+}
+
+impl Kind {
+    /// What it begins with.
+    fn head(self) -> &'static [u8] {
+        if self == Self::Custom { b"PGDMP" } else { b"--" }
+    }
+
+    /// What stands near its end, where it is text: a line that the programs write when all is said.
+    fn end(self) -> Option<&'static str> {
+        match self {
+            Self::Custom => None,
+            Self::Plain => Some("-- PostgreSQL database dump complete"),
+            Self::Globals => Some("-- PostgreSQL database cluster dump complete"),
+        }
+    }
+
+    fn program(self) -> &'static str {
+        if self == Self::Globals { "pg_dumpall" } else { "pg_dump" }
+    }
+}
+
+/// Runs a program and puts what it prints under a name. Its exit status is looked at before anything is made of it: a
+/// dump cut short ends like a whole one. Gives the number of bytes.
+pub async fn fill(
+    touch: &Touch,
+    job: &Job,
+    mut sink: Sink,
+    name: &'static str,
+    kind: Kind,
+    total: Option<u64>,
+) -> Result<(Sink, u64), StepError> {
+    let program = kind.program();
+    let mut running = process::start(touch, job, true)?;
+    let pipe = running.output().ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
+    let log = touch.log().clone();
+    let packing = tokio::task::spawn_blocking(move || {
+        let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new() };
+        let mut step = 0;
+        let result = sink.put(name, &mut from, &mut |done| {
+            if done >> 20 != step {
+                step = done >> 20;
+                log.progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
+            }
+        });
+        let verdict = from.verdict();
+        // The pipe is closed here, so that a program whose output nobody takes any more ends.
+        drop(from);
+        result.map(|bytes| (sink, bytes, verdict))
+    });
+    let ended = running.wait(touch.cancel()).await;
+    let packed = packing.await.map_err(|e| StepError::because("packing", &e))?;
+    if let Err(fault) = &packed
+        && fault.class != Class::Cancelled
+    {
+        // Whatever the program said after that: it ended because nobody took its output any more.
+        return Err(fault.clone());
+    }
+    let ended = ended?;
+    if ended.code != Some(0) {
+        return Err(failure(&ended, program));
+    }
+    let (sink, bytes, verdict) = packed?;
+    match verdict {
+        Ok(()) => Ok((sink, bytes)),
+        Err(what) => Err(StepError::new(format!("`{program}` ended well and {what} ({bytes} bytes)"))
+            .hint(format!("is `{}` really {program}?", job.argv[0]))),
+    }
+}
+
+/// What `pg_dump` says when trying again may help. It gives no error codes, so its words, and the server's, are all
+/// there is to go by; a server in another language is not understood, and then nothing is tried again.
+const PASSING: [&str; 6] = [
+    "server closed the connection unexpectedly",
+    "terminating connection",
+    "the database system is starting up",
+    "canceling statement due to lock timeout",
+    "Connection refused",
+    "Connection reset by peer",
+];
+
+fn failure(ended: &process::Ended, program: &str) -> StepError {
+    let error = ended.failure(program);
+    if PASSING.iter().any(|p| ended.said.contains(p)) { error.class(Class::Transient) } else { error }
+}
+
+/// A `pg_dump` that is older than the server cannot dump it (PostgreSQL manual, pg_dump, "Notes").
+pub async fn check_version(work: &Work, touch: &Touch) -> Result<(), StepError> {
+    let said = process::version(touch, &work.argv[0]).await?;
+    // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`
+    let number = said.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    let own: u32 = digits
+        .parse()
+        .map_err(|_| StepError::new(format!("`{}` says it is `{said}`, which is no version", work.argv[0])))?;
+    if own >= work.server.major {
+        return Ok(());
+    }
+    let what = format!(
+        "`{}` is version {number} and cannot dump the server, which is version {}",
+        work.argv[0], work.server.version
+    );
+    Err(StepError::new(what).hint(format!("install the client programs of PostgreSQL {}", work.server.major)))
+}
+
+/// How many of the last bytes are kept.
+const TAIL: usize = 512;
+
+/// A stream that remembers whether it began and ended as it should.
+struct Checked<R> {
+    inner: R,
+    kind: Kind,
+    seen: usize,
+    same: bool,
+    tail: Vec<u8>,
+}
+
+impl<R> Checked<R> {
+    /// What is wrong with it; reads after "ended well and".
+    fn verdict(&self) -> Result<(), &'static str> {
+        if !self.same || self.seen < self.kind.head().len() {
+            return Err("wrote no dump");
+        }
+        match self.kind.end() {
+            Some(end) if !String::from_utf8_lossy(&self.tail).contains(end) => Err("its dump has no end"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let head = self.kind.head();
+        let head = &head[self.seen.min(head.len())..];
+        let common = head.len().min(count);
+        self.same &= head[..common] == buffer[..common];
+        self.seen = self.seen.saturating_add(count);
+        if self.kind.end().is_some() {
+            self.tail.extend_from_slice(&buffer[count.saturating_sub(TAIL)..count]);
+            let surplus = self.tail.len().saturating_sub(TAIL);
+            self.tail.drain(..surplus);
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,308 @@
+//! `retention`: which archives of a folder stay, and which go.
+
+mod rules;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{self, Content, Record};
+use crate::files::{self, Kind, Listed};
+use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::value::Value;
+use rules::{Candidate, Policy, Verdict, decide};
+
+/// Keeps the newest archives of a folder and removes the others.
+///
+/// Only complete dumps with a valid record of the same plan, target and database count, and only those are ever
+/// removed, each with its record; `pattern` takes in files without one. They are ordered by the time in their records.
+/// Symbolic links are not followed. When an earlier step of the run failed nothing is removed, except when that step has
+/// `continue_on_error` and makes no archive or copy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The folder.
+    dir: String,
+    /// How many archives stay, the newest.
+    #[schemars(range(min = 1))]
+    keep_last: u32,
+    /// The fewest that stay, whatever else is said.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    min_keep: u32,
+    /// The database whose archives count; otherwise the plan's.
+    #[serde(default)]
+    database: Option<String>,
+    /// The plan whose archives count; otherwise this one.
+    #[serde(default)]
+    plan: Option<String>,
+    /// Names of files without a record that count too, ordered by when they were last written; `*` and `?` are
+    /// wildcards.
+    #[serde(default)]
+    pattern: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What was done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// How many archives stay.
+    kept: u64,
+    /// How many were removed.
+    deleted: u64,
+    /// The bytes that this freed.
+    freed_bytes: u64,
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    dir: PathBuf,
+    /// Each archive that counts, the newest first.
+    verdicts: Vec<Verdict>,
+    /// What goes: the archive and, if it has one, its record.
+    doomed: Vec<(Listed, Option<Listed>)>,
+    /// Each other file, and why it is left alone.
+    others: Vec<(String, String)>,
+}
+
+/// The executor.
+pub struct Retention;
+
+impl Step for Retention {
+    const NAME: &'static str = "retention";
+    const EXAMPLE: &'static str = "dir: backups\nkeep_last: 5\n";
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        if params.keep_last == 0 || params.min_keep == 0 {
+            return Err(StepError::new("`keep_last` and `min_keep` are at least 1"));
+        }
+        let wanted = Wanted::new(&params, look)?;
+        let dir = PathBuf::from(&params.dir);
+        let upcoming = upcoming(look, &dir, wanted.database.as_deref());
+        let listed = match files::list(look, &dir) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !upcoming.is_empty() => Vec::new(),
+            Err(error) => {
+                let failed = StepError::because(format!("the folder `{}` cannot be listed", dir.display()), &error);
+                return Err(failed.hint("is `dir` the folder that the archives are written to, and is it mounted?"));
+            }
+        };
+        let sorted = sort(look, &dir, listed, &wanted);
+        let mut candidates = upcoming;
+        candidates.extend(sorted.archives.iter().map(|a| a.candidate.clone()));
+        let policy = Policy { keep_last: params.keep_last, min_keep: params.min_keep };
+        let hold = hold(look);
+        let verdicts = decide(candidates, policy, hold.as_deref());
+        let goes = |a: &Archive| verdicts.iter().any(|v| !v.stays && v.name == a.candidate.name);
+        let doomed = sorted.archives.into_iter().filter(goes).map(|a| (a.file, a.record)).collect();
+        Ok(Work { dir, verdicts, doomed, others: sorted.others })
+    }
+
+    fn preview(work: &Work) -> Preview {
+        let verdict = |v: &Verdict| {
+            let word = if v.stays { "keeps" } else { "removes" };
+            format!("{word} `{}`: {}", v.name, v.reason)
+        };
+        let mut lines: Vec<String> = work.verdicts.iter().map(verdict).collect();
+        if lines.is_empty() {
+            lines.push(format!("no archive in `{}` counts", work.dir.display()));
+        }
+        lines.extend(work.others.iter().map(|(name, why)| format!("leaves `{name}` alone: {why}")));
+        let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+        let freed: u64 = work.doomed.iter().map(|(file, record)| size(file, record.as_ref())).sum();
+        Preview::new(lines)
+            .known("kept", count(work.verdicts.len() - work.doomed.len()))
+            .known("deleted", count(work.doomed.len()))
+            .known("freed_bytes", Value::Int(i64::try_from(freed).unwrap_or(i64::MAX)))
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        let kept = (work.verdicts.len() - work.doomed.len()) as u64;
+        let mut output = Output { kept, deleted: 0, freed_bytes: 0 };
+        let mut problems = Vec::new();
+        for (file, record) in &work.doomed {
+            if touch.cancel().is_cancelled() {
+                return Err(StepError::cancelled());
+            }
+            // The archive first: a record that is left without one counts for nothing, the other way round a good
+            // archive would be one that nobody knows.
+            let removed = files::remove(touch, &work.dir, file);
+            match removed.and_then(|()| record.as_ref().map_or(Ok(()), |r| files::remove(touch, &work.dir, r))) {
+                Ok(()) => {
+                    touch.log().info(format!("removed `{}`", file.name));
+                    output.deleted += 1;
+                    output.freed_bytes += size(file, record.as_ref());
+                }
+                Err(error) => problems.push(format!("`{}`: {error}", file.name)),
+            }
+        }
+        if !work.doomed.is_empty() {
+            // The names are gone either way; a crash may bring one back, and the next run removes it then.
+            let _ = files::flush_dir(touch, &work.dir);
+        }
+        if problems.is_empty() {
+            return Ok(output);
+        }
+        Err(StepError::new(format!(
+            "{} of {} could not be removed: {}",
+            problems.len(),
+            work.doomed.len(),
+            problems.join("; ")
+        )))
+    }
+}
+
+fn size(file: &Listed, record: Option<&Listed>) -> u64 {
+    file.bytes + record.map_or(0, |r| r.bytes)
+}
+
+/// Why nothing may go: an earlier step that failed, unless the plan allows that and it makes no archive or copy.
+fn hold(look: &Look) -> Option<String> {
+    use crate::step::Status::{Cancelled, Failed, TimedOut, Warning};
+    let bad = look.facts.steps.iter().find(|s| match s.status {
+        Failed | TimedOut | Cancelled => true,
+        Warning => s.publishes,
+        _ => false,
+    });
+    match bad {
+        Some(step) => Some(format!("`{}` did not end well", step.label)),
+        None => look.facts.failure.as_ref().map(|f| format!("the run failed: {}", f.error)),
+    }
+}
+
+/// Whose archives count.
+struct Wanted {
+    plan: String,
+    target: Option<String>,
+    database: Option<String>,
+    pattern: Option<GlobMatcher>,
+}
+
+impl Wanted {
+    fn new(params: &Params, look: &Look) -> Result<Self, StepError> {
+        let glob = |text: &String| {
+            let plain: String = text
+                .chars()
+                .map(|c| if matches!(c, '[' | ']' | '{' | '}' | '\\') { format!("\\{c}") } else { c.to_string() })
+                .collect();
+            let built = GlobBuilder::new(&plain).backslash_escape(true).literal_separator(true).build();
+            built.map(|g| g.compile_matcher()).map_err(|e| StepError::because(format!("`pattern` `{text}`"), &e))
+        };
+        Ok(Self {
+            plan: params.plan.clone().unwrap_or_else(|| look.facts.plan.clone()),
+            target: look.facts.target.clone(),
+            database: params.database.clone().or_else(|| look.facts.database.clone()),
+            pattern: params.pattern.as_ref().map(glob).transpose()?,
+        })
+    }
+
+    /// Why a record's archive is not one of those wanted.
+    fn refuses(&self, record: &Record) -> Option<String> {
+        let named = |n: &Option<String>| n.as_ref().map_or_else(|| "none".to_owned(), |n| format!("`{n}`"));
+        if record.kind != Content::Dump {
+            return Some("it holds files, not a dump".to_owned());
+        }
+        if record.plan != self.plan {
+            return Some(format!("it is of the plan `{}`", record.plan));
+        }
+        if record.target != self.target {
+            return Some(format!("it is of the target {}", named(&record.target)));
+        }
+        (record.database != self.database).then(|| format!("it is of the database {}", named(&record.database)))
+    }
+}
+
+/// An archive that counts, as it lies there.
+struct Archive {
+    candidate: Candidate,
+    file: Listed,
+    record: Option<Listed>,
+}
+
+struct Sorted {
+    archives: Vec<Archive>,
+    others: Vec<(String, String)>,
+}
+
+/// Tells the archives that count from everything else in the folder.
+fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> Sorted {
+    let mut sorted = Sorted { archives: Vec::new(), others: Vec::new() };
+    let find = |name: &str| listed.iter().find(|l| l.name == name);
+    for file in &listed {
+        // A record is spoken of with its archive.
+        if file.name.strip_suffix(".json").is_some_and(|archive| find(archive).is_some()) {
+            continue;
+        }
+        let record = find(&format!("{}.json", file.name));
+        match judge(look, dir, file, record, wanted) {
+            Ok(made) => sorted.archives.push(Archive {
+                candidate: Candidate { name: file.name.clone(), made },
+                file: file.clone(),
+                record: record.cloned(),
+            }),
+            Err(why) => sorted.others.push((file.name.clone(), why)),
+        }
+    }
+    sorted
+}
+
+/// When an archive that counts was made, or why it does not count.
+fn judge(
+    look: &Look,
+    dir: &Path,
+    file: &Listed,
+    record: Option<&Listed>,
+    wanted: &Wanted,
+) -> Result<chrono::DateTime<chrono::Utc>, String> {
+    match file.kind {
+        Kind::File => {}
+        Kind::Folder => return Err("it is a folder".to_owned()),
+        Kind::Link => return Err("it is a symbolic link".to_owned()),
+        Kind::Other => return Err("it is no ordinary file".to_owned()),
+    }
+    if file.name.ends_with(".partial") {
+        return Err("it is not complete".to_owned());
+    }
+    let Some(record) = record else {
+        let taken = wanted.pattern.as_ref().is_some_and(|p| p.is_match(&file.name));
+        return if taken { Ok(file.modified) } else { Err("it has no record".to_owned()) };
+    };
+    if record.kind != Kind::File {
+        return Err("its record is no ordinary file".to_owned());
+    }
+    let text = files::read_small(look, &dir.join(&record.name), archive::LIMIT);
+    let read = text.map_err(|e| format!("cannot be read: {e}")).and_then(|t| Record::parse(&t));
+    let read = read.map_err(|why| format!("its record {why}"))?;
+    if let Some(why) = wanted.refuses(&read) {
+        return Err(why);
+    }
+    if read.bytes != file.bytes {
+        return Err(format!("it has {} bytes, and its record says {}", file.bytes, read.bytes));
+    }
+    Ok(read.started_at)
+}
+
+/// In a dry run, the archives that earlier steps would have put into the folder by now.
+fn upcoming(look: &Look, dir: &Path, database: Option<&str>) -> Vec<Candidate> {
+    let here = |path: &Path| {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let full = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
+        full(parent) == full(dir)
+    };
+    let ours = look.facts.upcoming.iter().filter(|u| u.database.as_deref() == database && here(&u.path));
+    let candidate = |path: &PathBuf| Candidate {
+        name: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        made: look.now,
+    };
+    ours.map(|u| candidate(&u.path)).collect()
+}

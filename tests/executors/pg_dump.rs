@@ -1,0 +1,143 @@
+//! The parameters of `pg_dump`: what is dumped, and into what.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::world::{PASSWORD, Run, World, psql};
+
+fn plan(with: &str) -> String {
+    format!("secrets: {{ zip: {{ env: TEST_ZIP }} }}\nsteps:\n  - {{ id: dump, uses: pg_dump, with: {{ {with} }} }}\n")
+}
+
+const ARCHIVE: &str = "archive: { path: 'out/a-${{ run.id }}.zip', password: '${{ secrets.zip }}' }";
+
+fn archive(world: &World) -> PathBuf {
+    let name = world.names("out").into_iter().find(|n| n.ends_with(".zip")).expect("an archive");
+    world.path("out").join(name)
+}
+
+fn entry(world: &World, name: &str) -> Vec<u8> {
+    let output = Command::new("bsdtar").args(["--passphrase", PASSWORD, "-xOf"]).arg(archive(world)).arg(name).output();
+    let output = output.expect("bsdtar: run `tests/sandbox cargo test`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn tables(world: &World, dump: &[u8]) -> String {
+    let path = world.write("dump", dump);
+    let list = Command::new("pg_restore").arg("--list").arg(path).output().expect("pg_restore");
+    let text = String::from_utf8_lossy(&list.stdout).into_owned();
+    let found = text.lines().filter(|l| l.contains(" TABLE ")).map(|l| {
+        let words: Vec<&str> = l.split_whitespace().collect();
+        let data = if words[4] == "DATA" { "+" } else { "" };
+        format!("{}{data}", words[words.len() - 2])
+    });
+    let mut found: Vec<String> = found.collect();
+    found.sort();
+    found.join(" ")
+}
+
+fn sample() -> World {
+    let world = World::with_database();
+    world.sql("CREATE SCHEMA s; CREATE TABLE a (id int); CREATE TABLE b (id int); CREATE TABLE s.c (id int); INSERT INTO a VALUES (1)");
+    world
+}
+
+#[test]
+fn a_bare_file_has_a_record_and_is_what_pg_restore_reads() {
+    let world = sample();
+    let run = world.run(&plan("file: out/app.dump"), &["--format", "json"]).ends(0);
+    assert_eq!(world.names("out"), ["app.dump", "app.dump.json"]);
+    let dump = std::fs::read(world.path("out/app.dump")).expect("a dump");
+    assert_eq!(tables(&world, &dump), "a a+ b b+ c c+");
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(world.path("out/app.dump.json")).expect("a record")).expect("JSON");
+    assert_eq!((record["encryption"].as_str(), record["bytes"].as_u64()), (Some("none"), Some(dump.len() as u64)));
+    assert_eq!(record["sha256"], run.json()["steps"][0]["outputs"]["sha256"]);
+    let sum = Command::new("sha256sum").arg(world.path("out/app.dump")).output().expect("sha256sum");
+    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(record["sha256"].as_str().expect("a hash")));
+    world.run(&plan("file: out/app.dump"), &[]).ends(1).says("no archive is ever overwritten");
+    world.run(&plan(&format!("file: x, {ARCHIVE}")), &[]).ends(78).says("exclude each other");
+    world.run(&plan("format: plain"), &[]).ends(78).says("either `archive` or `file` is needed");
+}
+
+#[test]
+fn includes_must_match_and_excludes_that_match_nothing_are_warned_of() {
+    let world = sample();
+    world.run(&plan(&format!("tables: [a, 's.*'], exclude_table_data: [a], {ARCHIVE}")), &[]).ends(0);
+    assert_eq!(tables(&world, &entry(&world, "database.dump")), "a c c+");
+    std::fs::remove_dir_all(world.path("out")).expect("the archives");
+    let run = world.run(&plan(&format!("schemas: [public], exclude_tables: [B, nothing], {ARCHIVE}")), &[]).ends(0);
+    run.says("the pattern `nothing` excludes nothing").is_silent_on("the pattern `B`");
+    assert_eq!(tables(&world, &entry(&world, "database.dump")), "a a+");
+    std::fs::remove_dir_all(world.path("out")).expect("the archives");
+    world.run(&plan(&format!("tables: [nothing], {ARCHIVE}")), &[]).ends(1).says("no matching tables were found");
+    assert_eq!(world.names("out"), Vec::<String>::new());
+}
+
+#[test]
+fn globals_go_along_in_the_same_archive() {
+    let world = sample();
+    let role = format!("{}_role", world.db());
+    psql("postgres", &format!("CREATE ROLE {role}"));
+    world.run(&plan(&format!("format: plain, globals: true, {ARCHIVE}")), &[]).ends(0);
+    let globals = String::from_utf8(entry(&world, "globals.sql")).expect("SQL");
+    assert!(globals.contains(&format!("CREATE ROLE {role};")), "{globals}");
+    let plain = String::from_utf8(entry(&world, "database.sql")).expect("SQL");
+    assert!(plain.contains("CREATE TABLE public.a"), "{plain}");
+    let manifest: serde_json::Value = serde_json::from_slice(&entry(&world, "manifest.json")).expect("JSON");
+    assert_eq!((manifest["dump"].as_str(), manifest["globals"].as_str()), (Some("database.sql"), Some("globals.sql")));
+    psql("postgres", &format!("DROP ROLE {role}"));
+    world.run(&plan("globals: true, file: x.sql"), &[]).ends(78).says("`globals` needs an `archive`");
+}
+
+#[test]
+fn a_plain_dump_without_its_end_is_no_dump() {
+    let world = sample();
+    let script = "[ \"$1\" = --version ] && { echo 'pg_dump (PostgreSQL) 99.1'; exit; }; echo '-- PostgreSQL database dump'; echo 'CREATE'";
+    crate::world::script(&world.path("fake"), script);
+    let program = world.path("fake");
+    let run = world.run(&plan(&format!("program: {}, format: plain, {ARCHIVE}", program.display())), &[]);
+    run.ends(1).says("its dump has no end");
+    assert_eq!(world.names("out"), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_killed_run_left_is_cleared_by_the_next_and_nothing_else_is() {
+    let world = sample();
+    let dead = "out/a-20260101T000000Z-abcd.zip.partial";
+    for name in [dead, "out/b-20260101T000000Z-abcd.zip.partial", "out/a-2026.zip.partial", "out/download.partial"] {
+        world.write(name, "half");
+    }
+    let live = world.write("out/a-20260101T000001Z-abcd.zip.partial", "half");
+    let live = std::fs::File::open(live).expect("a file");
+    live.lock().expect("a lock");
+    world.run(&plan(ARCHIVE), &[]).ends(0).says("removed `a-20260101T000000Z-abcd.zip.partial`");
+    let left: Vec<String> = world.names("out").into_iter().filter(|n| n.ends_with(".partial")).collect();
+    assert_eq!(
+        left,
+        [
+            "a-2026.zip.partial",
+            "a-20260101T000001Z-abcd.zip.partial",
+            "b-20260101T000000Z-abcd.zip.partial",
+            "download.partial"
+        ]
+    );
+}
+
+#[test]
+fn the_password_file_serves_both_our_client_and_pg_dump() {
+    let world = sample();
+    let (host, port) = (std::env::var("PGHOST").expect("a host"), std::env::var("PGPORT").expect("a port"));
+    let password = std::env::var("PGPASSWORD").expect("a password");
+    let file = world.write("pass", format!("{host}:{port}:*:runplan:{password}\n"));
+    let run = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("a mode");
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan(ARCHIVE)));
+        let mut command = world.runplan();
+        Run::from(command.arg("plan.yaml").env_remove("PGPASSWORD").env("PGPASSFILE", &file).output().expect("runs"))
+    };
+    run(0o600).ends(0).is_silent_on(&password);
+    run(0o644).ends(1).says("counts only with mode 600");
+}

@@ -1,0 +1,137 @@
+//! Retention against folders as they are found in the world.
+
+use serde_json::json;
+
+use crate::world::World;
+
+const PLAN: &str =
+    "database: { dbname: app }\nsteps:\n  - { id: prune, uses: retention, with: { dir: out, keep_last: 2 } }\n";
+
+/// An archive and its record, made on day `day` of November.
+fn archive(world: &World, name: &str, day: u32, change: &[(&str, serde_json::Value)]) {
+    let text = format!("archive {name}");
+    let mut record = json!({
+        "schema_version": 1, "kind": "dump", "plan": "night", "target": null, "server": null, "database": "app",
+        "machine": "m", "run": "20261101T000000Z-0000", "started_at": format!("2026-11-{day:02}T01:00:00Z"),
+        "finished_at": format!("2026-11-{day:02}T01:01:00Z"), "bytes": text.len(), "dump_bytes": 1,
+        "sha256": "0".repeat(64), "format": "custom", "encryption": "aes256", "compression": "deflate",
+        "server_version": "15.1", "tool_version": "0.1.0",
+    });
+    for (key, value) in change {
+        record[*key] = value.clone();
+    }
+    world.write(&format!("out/{name}"), text);
+    world.write(&format!("out/{name}.json"), record.to_string());
+}
+
+#[test]
+fn the_newest_by_record_stay_and_each_goes_with_its_record() {
+    let world = World::new();
+    // Neither the names nor the times of the files say which is newer.
+    for (name, day) in [("c.zip", 1), ("a.zip", 4), ("d.zip", 2), ("b.zip", 3)] {
+        archive(&world, name, day, &[]);
+    }
+    let dry = world.run(PLAN, &["-n"]).ends(0);
+    dry.says("keeps `a.zip`: number 1 of the 2 newest").says("removes `c.zip`: number 4, and the 2 newest stay");
+    assert_eq!(world.names("out").len(), 8, "a dry run removes nothing");
+    let run = world.run(PLAN, &["--format", "json"]).ends(0);
+    assert_eq!(world.names("out"), ["a.zip", "a.zip.json", "b.zip", "b.zip.json"]);
+    let outputs = &run.json()["steps"][0]["outputs"];
+    assert_eq!((outputs["kept"].as_u64(), outputs["deleted"].as_u64()), (Some(2), Some(2)), "{outputs}");
+    assert!(outputs["freed_bytes"].as_u64().is_some_and(|b| b > 26), "{outputs}");
+}
+
+#[test]
+fn what_is_not_surely_an_archive_of_this_database_is_not_counted_and_not_touched() {
+    let world = World::new();
+    for day in 1..4 {
+        archive(&world, &format!("ours-{day}.zip"), day, &[]);
+    }
+    let newer = |name: &str, change: &[(&str, serde_json::Value)]| archive(&world, name, 20, change);
+    newer("other-database.zip", &[("database", json!("app-prod"))]);
+    newer("case.zip", &[("database", json!("App"))]);
+    newer("other-plan.zip", &[("plan", json!("weekly"))]);
+    newer("other-target.zip", &[("target", json!("t1"))]);
+    newer("files.zip", &[("kind", json!("files"))]);
+    newer("truncated.zip", &[("bytes", json!(999))]);
+    newer("newer-record.zip", &[("schema_version", json!(2))]);
+    newer("odd-record.zip", &[("sha256", json!("12"))]);
+    world.write("out/no-record.zip", "x");
+    world.write("out/broken-record.zip", "x");
+    world.write("out/broken-record.zip.json", "{");
+    world.write("out/half.zip.partial", "x");
+    world.write("out/orphan.zip.json", "{}");
+    world.write("out/folder.zip/x", "x");
+    let outside = world.write("outside.zip", "keep me");
+    std::os::unix::fs::symlink(&outside, world.path("out/link.zip")).expect("a link");
+    world.write("out/link.zip.json", std::fs::read(world.path("out/ours-1.zip.json")).expect("a record"));
+    let before = world.names("out");
+
+    let run = world.run(PLAN, &[]).ends(0);
+    for (name, why) in [
+        ("other-database.zip", "it is of the database `app-prod`"),
+        ("case.zip", "it is of the database `App`"),
+        ("other-plan.zip", "it is of the plan `weekly`"),
+        ("other-target.zip", "it is of the target `t1`"),
+        ("files.zip", "it holds files, not a dump"),
+        ("truncated.zip", "it has 21 bytes, and its record says 999"),
+        ("newer-record.zip", "its record has version 2"),
+        ("odd-record.zip", "its record has no SHA-256"),
+        ("no-record.zip", "it has no record"),
+        ("broken-record.zip", "its record is no JSON"),
+        ("half.zip.partial", "it is not complete"),
+        ("folder.zip", "it is a folder"),
+        ("link.zip", "it is a symbolic link"),
+    ] {
+        assert!(run.said.contains(&format!("leaves `{name}` alone: {why}")), "{name}: {}", run.said);
+    }
+    let after = world.names("out");
+    let gone: Vec<&String> = before.iter().filter(|n| !after.contains(n)).collect();
+    assert_eq!(gone, ["ours-1.zip", "ours-1.zip.json"]);
+    assert!(outside.exists());
+}
+
+#[test]
+fn the_floor_holds_and_a_pattern_takes_files_in() {
+    let world = World::new();
+    for day in 1..5 {
+        archive(&world, &format!("a{day}.zip"), day, &[]);
+    }
+    let floor = PLAN.replace("keep_last: 2", "keep_last: 1, min_keep: 3");
+    world.run(&floor, &[]).ends(0).says("number 3, and at least 3 stay");
+    assert_eq!(world.names("out").len(), 6);
+
+    let world = World::new();
+    for (name, age) in [("old-1.sql", 300), ("old-2.sql", 200), ("old-3.sql", 100), ("other.txt", 400)] {
+        let path = world.write(&format!("out/{name}"), name);
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+        std::fs::File::options().write(true).open(path).expect("a file").set_modified(time).expect("a time");
+    }
+    world.run(&PLAN.replace("keep_last: 2", "keep_last: 2, pattern: 'old-*.sql'"), &[]).ends(0);
+    assert_eq!(world.names("out"), ["old-2.sql", "old-3.sql", "other.txt"]);
+}
+
+#[test]
+fn nothing_goes_after_a_step_that_failed() {
+    let world = World::new();
+    for day in 1..5 {
+        archive(&world, &format!("a{day}.zip"), day, &[]);
+    }
+    let prune = "{ uses: retention, with: { dir: out, keep_last: 2 } }";
+    let bad = "{ uses: command, with: { argv: ['false'] } }";
+    // As a handler it comes after the failure.
+    let handler = format!("database: {{ dbname: app }}\nsteps:\n  - {bad}\nfinally:\n  - {prune}\n");
+    world.run(&handler, &[]).ends(1).says("nothing is removed: `steps[0] (command)` did not end well");
+    assert_eq!(world.names("out").len(), 8);
+    // A step that makes archives holds it also when its failure is allowed.
+    let copy = "{ uses: copy, continue_on_error: true, with: { from: nothing, to: out } }";
+    let allowed = format!("database: {{ dbname: app }}\nsteps:\n  - {copy}\n  - {prune}\n");
+    world.run(&allowed, &[]).ends(0).says("nothing is removed: `steps[0] (copy)` did not end well");
+    assert_eq!(world.names("out").len(), 8);
+    // One that makes none does not.
+    let bad = bad.replace("command,", "command, continue_on_error: true,");
+    let other = format!("database: {{ dbname: app }}\nsteps:\n  - {bad}\n  - {prune}\n");
+    world.run(&other, &[]).ends(0);
+    assert_eq!(world.names("out").len(), 4);
+    world.run(&PLAN.replace("dir: out", "dir: missing"), &[]).ends(1).says("the folder `missing` cannot be listed");
+}
