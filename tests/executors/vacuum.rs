@@ -130,7 +130,7 @@ fn a_table_of_another_owner_is_reported_and_not_recorded() {
     run.ends(1).says("creating the control table").says("control_table");
     let run =
         crate::world::Run::from(world.runplan().arg("plan.yaml").env("OTHER_PW", "wrong-word").output().expect("runs"));
-    run.ends(1).says("check `user` and `password`").is_silent_on("wrong-word");
+    run.ends(1).says("check `user` and `password`").never_says("wrong-word");
     world.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 

@@ -29,7 +29,7 @@ impl Run {
     }
 
     /// The same run, when it did not say that.
-    pub fn is_silent_on(self, text: &str) -> Self {
+    pub fn never_says(self, text: &str) -> Self {
         assert!(!self.said.contains(text), "`{text}` is in\n{}", self.said);
         self
     }
