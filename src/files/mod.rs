@@ -4,6 +4,7 @@
 //! Knows no plan and no step.
 
 mod copying;
+mod excerpt;
 mod globbing;
 mod listing;
 mod lock;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::step::{Env, Look};
 
 pub use copying::{Copied, copy, hash};
+pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
 pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock};

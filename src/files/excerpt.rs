@@ -1,0 +1,91 @@
+//! A file's beginning and end, when all of it would be too much.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::step::Look;
+
+/// What was read of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The whole file, when `left_out` is 0.
+    pub head: Vec<u8>,
+    pub tail: Vec<u8>,
+    /// How many bytes between the two were not taken.
+    pub left_out: u64,
+}
+
+/// The size of a file, in bytes; links are followed.
+///
+/// # Errors
+/// It is not there, cannot be looked at, or is no file.
+pub fn size(_: &Look, path: &Path) -> io::Result<u64> {
+    regular(path)
+}
+
+/// Reads a file, or its beginning and its end when it is larger than `max` bytes. The cuts fall between lines where there
+/// are any. A file that grows meanwhile is read as far as it went.
+///
+/// # Errors
+/// It is not there, cannot be read, or is no file.
+pub fn read_head_tail(_: &Look, path: &Path, max: u64) -> io::Result<Excerpt> {
+    // A pipe or a device could keep the reader waiting for ever.
+    let size = regular(path)?;
+    let mut file = File::open(path)?;
+    let mut read = |from: u64, count: u64| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(from))?;
+        (&mut file).take(count).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    if size <= max {
+        return Ok(Excerpt { head: read(0, size)?, tail: Vec::new(), left_out: 0 });
+    }
+    let half = max / 2;
+    let (head, tail) = (before_cut(read(0, half)?), after_cut(read(size - half, half)?));
+    let taken = u64::try_from(head.len() + tail.len()).unwrap_or(u64::MAX);
+    Ok(Excerpt { head, tail, left_out: size.saturating_sub(taken) })
+}
+
+fn regular(path: &Path) -> io::Result<u64> {
+    let found = path.metadata()?;
+    if found.is_file() { Ok(found.len()) } else { Err(io::Error::other("it is no file")) }
+}
+
+/// Whether a byte is not the first of its character in UTF-8.
+fn continues(byte: u8) -> bool {
+    byte & 0xC0 == 0x80
+}
+
+/// Whole lines only, or whole characters where there is no line.
+fn before_cut(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.iter().rposition(|b| *b == b'\n').map(|at| at + 1);
+    let end = end.unwrap_or_else(|| bytes.iter().rposition(|b| !continues(*b)).unwrap_or(0));
+    bytes.truncate(end);
+    bytes
+}
+
+/// As [`before_cut`], for what follows the cut.
+fn after_cut(mut bytes: Vec<u8>) -> Vec<u8> {
+    let ended = bytes.len().saturating_sub(1);
+    let start = bytes[..ended].iter().position(|b| *b == b'\n').map(|at| at + 1);
+    let start = start.or_else(|| bytes.iter().position(|b| !continues(*b)));
+    bytes.drain(..start.unwrap_or(0));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_fall_between_lines_or_characters() {
+        assert_eq!(before_cut(b"one\ntwo\nthr".to_vec()), b"one\ntwo\n");
+        assert_eq!(after_cut(b"e\nfour\nfive\n".to_vec()), b"four\nfive\n");
+        assert_eq!(before_cut("xé".as_bytes()[..2].to_vec()), b"x");
+        assert_eq!(after_cut("éx\n".as_bytes()[1..].to_vec()), b"x\n");
+        assert_eq!(after_cut(b"\n".to_vec()), b"\n");
+        assert_eq!((before_cut(Vec::new()), after_cut(Vec::new())), (Vec::new(), Vec::new()));
+    }
+}
