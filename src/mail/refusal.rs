@@ -1,0 +1,93 @@
+//! What went wrong with a mail server: whether trying again may help, and what to do.
+
+use std::error::Error as _;
+use std::io;
+
+use lettre::transport::smtp::Error;
+use rustls::CertificateError;
+
+use super::{Security, Settings};
+use crate::step::{Class, StepError, chain};
+
+/// What a server answered, in one line.
+pub fn said(error: &Error) -> String {
+    let text = error.source().map_or_else(String::new, ToString::to_string);
+    let line = super::one_line(&text);
+    match error.status() {
+        Some(code) if line.is_empty() => code.to_string(),
+        Some(code) => format!("{code} {line}"),
+        None if line.is_empty() => error.to_string(),
+        None => super::one_line(&chain(error)),
+    }
+}
+
+/// An error of the protocol or of the connection, while `doing` something with the server. `hint` is for an answer of the
+/// server; what ails the connection has hints of its own.
+pub fn refusal(settings: &Settings, doing: &str, error: &Error, hint: &str) -> StepError {
+    let what = |text: &str| StepError::new(format!("mail server {}: {doing}: {text}", settings.place()));
+    if error.status().is_some() {
+        let class = if error.is_transient() { Class::Transient } else { Class::Permanent };
+        return what(&said(error)).class(class).hint(hint);
+    }
+    if let Some(tls) = tls_error(error) {
+        return certificate(settings, tls, &what);
+    }
+    if error.is_client() {
+        return what(&said(error)).hint(hint);
+    }
+    what(&said(error)).class(Class::Transient).hint(
+        "is the server running, and are `smtp.host` and `smtp.port` right? a network that comes back helps a `retry`",
+    )
+}
+
+/// No answer in time.
+pub fn silence(settings: &Settings, doing: &str, seconds: u64) -> StepError {
+    let hint = match settings.security() {
+        Security::Starttls => "is the port one for STARTTLS? a server that speaks TLS at once wants `security: tls`",
+        _ => "is the server running, and are `smtp.host` and `smtp.port` right?",
+    };
+    let what = format!("mail server {}: {doing}: no answer in {seconds} s", settings.place());
+    StepError::transient(what).hint(hint)
+}
+
+/// The error of TLS behind an error of the connection, if there is one.
+fn tls_error(error: &Error) -> Option<&rustls::Error> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+fn certificate(settings: &Settings, error: &rustls::Error, what: &dyn Fn(&str) -> StepError) -> StepError {
+    let rustls::Error::InvalidCertificate(cause) = error else {
+        let hint = "is the port one for TLS? a server that begins in clear text wants `security: starttls`";
+        return what(&format!("TLS: {error}")).hint(hint);
+    };
+    match cause {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => match &settings.ca_file {
+            None => what("its certificate is of an authority that is not trusted here")
+                .hint("name the authority's certificate, a PEM file, under `smtp.ca_file`"),
+            Some(file) => what(&format!("its certificate is of no authority in `{file}`"))
+                .hint("name the certificate of the authority that signed the server's under `smtp.ca_file`"),
+        },
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            what(&format!("its certificate is made out for another name than `{}`", settings.host))
+                .hint("write the name that the certificate is made out for under `smtp.host`")
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            what("its certificate has expired").hint("renew it, or look at this machine's clock")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            what("its certificate is not valid yet").hint("look at this machine's clock")
+        }
+        other => what(&format!("its certificate is refused: {other}")).hint("look at the server's certificate"),
+    }
+}

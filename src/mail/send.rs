@@ -1,0 +1,148 @@
+//! Sending a letter: one connection, one transaction.
+
+use std::time::Duration;
+
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+
+use super::refusal::{refusal, said, silence};
+use super::{Letter, Security, Settings};
+use crate::step::{Class, StepError, Touch};
+
+/// How long a connection may take until the server is ready for a letter.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// How long an answer to one line may take: some servers ask others about an address before they answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// The slowest line that is waited for while a letter travels, in bytes a second.
+const SLOWEST: u64 = 20_000;
+
+/// Sends a letter to everybody it is for. When the server refuses some of them, the others get it and the refused ones
+/// are the error.
+///
+/// # Errors
+/// The server cannot be reached, cannot be trusted, or refuses. Each names the server and says what to do.
+pub async fn send(touch: &Touch, settings: &Settings, letter: &Letter) -> Result<(), StepError> {
+    let bytes = letter.formatted()?;
+    tokio::select! {
+        sent = converse(touch, settings, letter, &bytes) => sent,
+        _ = touch.cancel().cancelled() => Err(StepError::cancelled()),
+    }
+}
+
+async fn converse(touch: &Touch, settings: &Settings, letter: &Letter, bytes: &[u8]) -> Result<(), StepError> {
+    let opened = tokio::time::timeout(CONNECTING, open(touch, settings)).await;
+    let mut line = opened.unwrap_or_else(|_| Err(silence(settings, "connecting", CONNECTING.as_secs())))?;
+    let result = transact(settings, &mut line, letter, bytes).await;
+    // The letter is sent or refused already: what the server says to the farewell changes nothing.
+    let _ = tokio::time::timeout(Duration::from_secs(2), line.abort()).await;
+    result
+}
+
+/// A connection that is encrypted, if it is to be, and logged in.
+async fn open(touch: &Touch, settings: &Settings) -> Result<AsyncSmtpConnection, StepError> {
+    let security = settings.security();
+    let tls = if security == Security::None { None } else { Some(settings.tls()?) };
+    let hello = ClientId::default();
+    let (at_once, later) = if security == Security::Tls { (tls, None) } else { (None, tls) };
+    let place = (settings.name(), settings.port());
+    let wrong = |e: Error| refusal(settings, "connecting", &e, "ask the server's people why it takes no connection");
+    let connected = AsyncSmtpConnection::connect_tokio1(place, Some(CONNECTING), &hello, at_once, None).await;
+    let mut line = connected.map_err(wrong)?;
+    if let Some(tls) = later {
+        if !line.can_starttls() {
+            line.abort().await;
+            let what = format!("mail server {} does not offer STARTTLS, and nothing was sent to it", settings.place());
+            return Err(StepError::new(what).hint("try port 465, which is `security: tls`"));
+        }
+        line.starttls(tls, &hello).await.map_err(wrong)?;
+    }
+    if let (Some(user), Some(password)) = (&settings.username, &settings.password) {
+        let login = Credentials::new(user.clone(), touch.open(password).to_owned());
+        let hint = "check `smtp.username` and `smtp.password`; a server that offers no login wants neither";
+        let doing = format!("logging in as `{user}`");
+        line.auth(DEFAULT_MECHANISMS, &login).await.map_err(|e| refusal(settings, &doing, &e, hint))?;
+    }
+    Ok(line)
+}
+
+/// Waits for the answer to one line.
+async fn answer<T>(
+    settings: &Settings,
+    doing: &str,
+    limit: Duration,
+    reply: impl Future<Output = Result<T, Error>>,
+) -> Result<Result<T, Error>, StepError> {
+    match tokio::time::timeout(limit, reply).await {
+        Ok(reply) => Ok(reply),
+        Err(_) => Err(silence(settings, doing, limit.as_secs())),
+    }
+}
+
+async fn transact(
+    settings: &Settings,
+    line: &mut AsyncSmtpConnection,
+    letter: &Letter,
+    bytes: &[u8],
+) -> Result<(), StepError> {
+    let recipients = letter.recipients();
+    let mut parameters = Vec::new();
+    if !bytes.is_ascii() || recipients.iter().chain([&letter.from]).any(|m| !m.email.to_string().is_ascii()) {
+        if !line.server_info().supports_feature(Extension::SmtpUtfEight) {
+            let what = format!("mail server {} takes no address with letters beyond ASCII", settings.place());
+            return Err(StepError::new(what).hint("write addresses of `from`, `to` and `cc` in ASCII"));
+        }
+        parameters = vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
+    }
+    let doing = format!("sending from `{}`", letter.from.email);
+    let mail = line.command(Mail::new(Some(letter.from.email.clone()), parameters));
+    let hint = "may this user send from that address? see `from`, `smtp.username` and `smtp.password`";
+    answer(settings, &doing, ANSWER, mail).await?.map_err(|e| refusal(settings, &doing, &e, hint))?;
+
+    let mut refused: Vec<(String, Class)> = Vec::new();
+    for recipient in &recipients {
+        let doing = format!("the recipient `{}`", recipient.email);
+        let reply =
+            answer(settings, &doing, ANSWER, line.command(Rcpt::new(recipient.email.clone(), Vec::new()))).await?;
+        match reply {
+            Ok(_) => {}
+            Err(e) if e.status().is_some() => {
+                let class = if e.is_transient() { Class::Transient } else { Class::Permanent };
+                refused.push((format!("`{}` ({})", recipient.email, said(&e)), class));
+            }
+            Err(e) => return Err(refusal(settings, &doing, &e, "")),
+        }
+    }
+    if refused.len() == recipients.len() {
+        return Err(left_out(settings, &refused, recipients.len()));
+    }
+
+    let hint = "see what the server says of the mail; `max_attachment` bounds what is attached";
+    let doing = "handing over the mail";
+    answer(settings, doing, ANSWER, line.command(Data)).await?.map_err(|e| refusal(settings, doing, &e, hint))?;
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let limit = ANSWER + Duration::from_secs(size / SLOWEST);
+    answer(settings, doing, limit, line.message(bytes)).await?.map_err(|e| refusal(settings, doing, &e, hint))?;
+    if refused.is_empty() { Ok(()) } else { Err(left_out(settings, &refused, recipients.len())) }
+}
+
+/// The error for recipients that the server does not take.
+fn left_out(settings: &Settings, refused: &[(String, Class)], of: usize) -> StepError {
+    let names: Vec<&str> = refused.iter().map(|(n, _)| n.as_str()).collect();
+    let what = format!(
+        "mail server {} refused {} of {of} recipient{}: {}",
+        settings.place(),
+        refused.len(),
+        if of == 1 { "" } else { "s" },
+        names.join(", ")
+    );
+    let hint = if refused.len() == of {
+        "check the addresses under `to` and `cc`"
+    } else {
+        "check these addresses under `to` and `cc`; the other recipients have the mail"
+    };
+    let later = refused.iter().any(|(_, class)| *class == Class::Transient);
+    StepError::new(what).class(if later { Class::Transient } else { Class::Permanent }).hint(hint)
+}
