@@ -144,18 +144,28 @@ impl fmt::Display for Size {
     }
 }
 
+impl serde::Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl serde::Serialize for Size {
+    /// The shortest exact spelling in a binary unit, unlike what people are shown.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let binary = SIZE_UNITS.iter().rev().filter(|(name, _)| name.ends_with("iB"));
+        let fits = |(_, factor): &&(&str, u64)| self.0 >= *factor && self.0.is_multiple_of(*factor);
+        let (unit, factor) = binary.copied().find(|u| fits(&u)).unwrap_or(("B", 1));
+        serializer.collect_str(&format_args!("{}{unit}", self.0 / factor))
+    }
+}
+
 macro_rules! reads_text {
     ($type:ident, $name:literal, $pattern:expr, $example:literal) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
                 text.parse().map_err(de::Error::custom)
-            }
-        }
-
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(&self.to_string().replace(' ', ""))
             }
         }
 
@@ -192,6 +202,13 @@ mod tests {
         }
         let error = "30".parse::<Span>().expect_err("no unit");
         assert!(error.to_string().contains("`30s`"), "{error}");
+    }
+
+    #[test]
+    fn sizes_are_written_exactly() {
+        for (bytes, text) in [(0, "0B"), (1023, "1023B"), (5 << 20, "5MiB"), (1536, "1536B"), (3 << 40, "3TiB")] {
+            assert_eq!(serde_json::json!(Size(bytes)), text);
+        }
     }
 
     #[test]
