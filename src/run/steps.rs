@@ -115,6 +115,7 @@ impl<'a> Runner<'a> {
         let plan = self.plan();
         if let Some(failure) = &mut self.failure {
             failure.error = self.emitter.mask(&failure.error);
+            failure.hint = failure.hint.as_ref().map(|h| self.emitter.mask(h));
             self.emitter.emit(Fact::Failed { failure: failure.clone() });
         }
         scope::set_failure(&mut self.scope, self.failure.as_ref());
