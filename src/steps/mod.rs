@@ -2,6 +2,7 @@
 
 mod command;
 mod copy;
+mod email;
 mod pg_dump;
 mod retention;
 mod sql;
@@ -18,5 +19,6 @@ pub const REGISTRY: Registry = Registry(&[
     Entry::of::<retention::Retention>(),
     Entry::of::<zip::Zip>(),
     Entry::of::<sql::Sql>(),
+    Entry::of::<email::Email>(),
     Entry::of::<command::Command>(),
 ]);

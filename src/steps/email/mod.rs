@@ -1,0 +1,220 @@
+//! `email`: a mail that says how the run went.
+
+mod attach;
+mod report;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::mail::{self, Letter, Mailbox};
+use crate::quantity::Size;
+use crate::step::{Fault, Look, Preview, RunFacts, Step, StepError, Touch};
+use crate::value::Value;
+use attach::Attach;
+
+/// Sends a mail.
+///
+/// Left to itself it reports the run: the plan, the host, what failed and why, every step with its status, the last lines
+/// of the log, in text and in HTML. Every address is checked before the run, secrets are masked, and a connection that is
+/// to be encrypted never falls back to clear text. An attachment that is missing or too large keeps no mail from going:
+/// the mail says so.
+///
+/// A server that says "later" (4xx) or cannot be reached is worth a `retry`; a refusal (5xx) is not. When some recipients
+/// are refused, the others get the mail and the step fails, naming the refused.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The mail server.
+    smtp: mail::Settings,
+    /// The sender, like `backup@example.org` or `Backups <backup@example.org>`.
+    from: String,
+    /// The recipients.
+    #[schemars(length(min = 1))]
+    to: Vec<String>,
+    /// More recipients, for their information.
+    #[serde(default)]
+    cc: Vec<String>,
+    /// The subject; otherwise it says the plan, how the run went and on which host.
+    #[serde(default)]
+    subject: Option<String>,
+    /// The text; otherwise a report of the run.
+    #[serde(default)]
+    body: Option<String>,
+    /// Files to attach. Only the log of the run is masked on its way into the file: mind what others hold.
+    #[serde(default)]
+    attach: Vec<String>,
+    /// The most that is taken of one attachment. Of a larger text the beginning and the end go along, another file is
+    /// left out.
+    #[serde(default = "five_mebibytes")]
+    max_attachment: Size,
+}
+
+fn five_mebibytes() -> Size {
+    Size(5 << 20)
+}
+
+/// What became of the mail.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// The Message-ID, by which mail servers name the mail in their logs.
+    message_id: String,
+    /// How many recipients it went to.
+    recipients: u64,
+    /// How many files went along.
+    attachments: u64,
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    smtp: mail::Settings,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    cc: Vec<Mailbox>,
+    /// None in a dry run that would report how the run went.
+    subject: Option<String>,
+    body: Option<String>,
+    attach: Vec<Attach>,
+    max_attachment: Size,
+}
+
+/// The executor.
+pub struct Email;
+
+impl Step for Email {
+    const NAME: &'static str = "email";
+    const EXAMPLE: &'static str = "smtp:\n  host: smtp.example.org\n  username: backup\n  password: ${{ secrets.smtp_password }}\nfrom: backup@example.org\nto: [dba@example.org]\nattach: [\"${{ run.log_file }}\"]\n";
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    fn check(params: &serde_json::Value) -> Vec<Fault> {
+        // What a template gives is looked at when the step is decided.
+        let written = |pointer: &str| {
+            params.pointer(pointer).and_then(serde_json::Value::as_str).filter(|text| !text.contains("${{"))
+        };
+        let fault = |pointer: String, (message, help): (String, Option<String>)| Fault {
+            pointer,
+            at_key: false,
+            message,
+            help,
+        };
+        let mut pointers = vec!["/from".to_owned()];
+        for list in ["to", "cc"] {
+            let count = params.get(list).and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+            pointers.extend((0..count).map(|i| format!("/{list}/{i}")));
+        }
+        let mut faults: Vec<Fault> = pointers
+            .into_iter()
+            .filter_map(|p| written(&p).and_then(|t| mail::address(t).err()).map(|e| fault(p, (e, None))))
+            .collect();
+        if written("/smtp/security") == Some("none")
+            && params.pointer("/smtp/password").is_some()
+            && let Some((what, help)) = written("/smtp/host").and_then(mail::clear_password)
+        {
+            faults.push(fault("/smtp/security".to_owned(), (what, Some(help))));
+        }
+        faults
+    }
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        params.smtp.check(look)?;
+        let one = |key: &str, text: &str| mail::address(text).map_err(|e| StepError::new(format!("`{key}`: {e}")));
+        let all = |key: &str, texts: &[String]| texts.iter().map(|t| one(key, t)).collect::<Result<Vec<_>, _>>();
+        let (from, to, cc) = (one("from", &params.from)?, all("to", &params.to)?, all("cc", &params.cc)?);
+        if to.is_empty() {
+            return Err(StepError::new("`to` names nobody").hint("a mail needs at least one recipient"));
+        }
+        let given = params.subject.map(|s| mail::one_line(&s)).filter(|s| !s.is_empty());
+        // A run has a log; a dry run has none, and cannot know how the run will go.
+        let real = look.facts.log_file.is_some();
+        Ok(Work {
+            subject: given.or_else(|| real.then(|| report::subject(&look.facts))),
+            attach: params.attach.iter().map(|path| Attach::look(look, path)).collect(),
+            smtp: params.smtp,
+            from,
+            to,
+            cc,
+            body: params.body,
+            max_attachment: params.max_attachment,
+        })
+    }
+
+    fn preview(work: &Work) -> Preview {
+        let names = |list: &[Mailbox]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut lines = vec![format!("mail to {}, from {}", names(&work.to), work.from)];
+        if !work.cc.is_empty() {
+            lines.push(format!("copies to {}", names(&work.cc)));
+        }
+        lines.push(match &work.subject {
+            Some(subject) => format!("subject: {subject}"),
+            None => "subject: how the run went".to_owned(),
+        });
+        let login = work.smtp.username.as_ref().map_or("no login".to_owned(), |user| format!("as `{user}`"));
+        lines.push(format!("through {} ({}), {login}", work.smtp.place(), work.smtp.security().word()));
+        lines.extend(work.attach.iter().map(|a| a.shown(work.max_attachment)));
+        let count = i64::try_from(recipients(&work.to, &work.cc)).unwrap_or(i64::MAX);
+        Preview::new(lines).known("recipients", Value::Int(count))
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        let facts = touch.facts();
+        let subject = work.subject.clone().unwrap_or_else(|| report::subject(facts));
+        let message_id = message_id(&work, &subject, facts);
+        let mut attachments = Vec::new();
+        let mut notes = Vec::new();
+        for attach in &work.attach {
+            let (content, note) = attach.read(touch, work.max_attachment).await;
+            if let Some(note) = &note {
+                touch.log().warn(note);
+            }
+            attachments.extend(content);
+            notes.extend(note);
+        }
+        let (text, html) = match &work.body {
+            Some(body) => report::own(body, &notes),
+            None => report::whole(facts, &notes),
+        };
+        let letter = Letter {
+            from: work.from,
+            to: work.to,
+            cc: work.cc,
+            subject,
+            text,
+            html,
+            attachments,
+            date: touch.look().now,
+            message_id,
+        };
+        mail::send(touch, &work.smtp, &letter).await?;
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        Ok(Output {
+            recipients: count(letter.recipients().len()),
+            attachments: count(letter.attachments.len()),
+            message_id: letter.message_id,
+        })
+    }
+}
+
+fn recipients(to: &[Mailbox], cc: &[Mailbox]) -> usize {
+    let all: std::collections::BTreeSet<String> = to.iter().chain(cc).map(|m| m.email.to_string()).collect();
+    all.len()
+}
+
+/// The same for each attempt at the same mail of a run: an attempt that failed after the server had the mail may be
+/// followed by another, and mailboxes know the two for one.
+fn message_id(work: &Work, subject: &str, facts: &RunFacts) -> String {
+    let mut hash = Sha256::new();
+    let people = work.to.iter().chain(&work.cc).map(ToString::to_string);
+    let files = work.attach.iter().map(|a| a.path.to_string_lossy().into_owned());
+    for text in people.chain(files).chain([subject.to_owned(), work.body.clone().unwrap_or_default()]) {
+        hash.update(text.as_bytes());
+        hash.update([0]);
+    }
+    let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let host: String = facts.host.chars().filter(plain).collect();
+    let host = host.trim_matches(['.', '-']);
+    format!("<{}.{digest}@{}>", facts.run, if host.is_empty() { "localhost" } else { host })
+}
