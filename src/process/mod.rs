@@ -54,7 +54,7 @@ pub async fn version(touch: &Touch, program: &str) -> Result<String, StepError> 
     command.arg("--version").env_clear().envs(&*touch.look().env).stdin(Stdio::null()).kill_on_drop(true);
     let cancel = touch.cancel().child(Some(ASKING));
     let output = tokio::select! {
-        output = command.output() => output.map_err(|e| StepError::because(format!("`{program}` cannot be started"), &e))?,
+        output = command.output() => output.map_err(|e| unstartable(program, &e))?,
         _ = cancel.cancelled() => return Err(match touch.cancel().is_cancelled() {
             true => StepError::cancelled(),
             false => StepError::new(format!("`{program} --version` gave no answer in {} s", ASKING.as_secs())),
@@ -62,6 +62,15 @@ pub async fn version(touch: &Touch, program: &str) -> Result<String, StepError> 
     };
     let said = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
     if output.status.success() { Ok(said) } else { Err(StepError::new(format!("`{program} --version` failed"))) }
+}
+
+fn unstartable(program: &str, error: &std::io::Error) -> StepError {
+    let failed = StepError::because(format!("`{program}` cannot be started"), error);
+    match error.kind() {
+        std::io::ErrorKind::NotFound => failed.hint("install it, or write its whole path"),
+        std::io::ErrorKind::PermissionDenied => failed.hint("let the user that runs the plan start it"),
+        _ => failed,
+    }
 }
 
 /// How a program ended.
@@ -90,14 +99,7 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     }
     #[cfg(unix)]
     command.process_group(0);
-    let mut child = command.spawn().map_err(|error| {
-        let failed = StepError::because(format!("`{program}` cannot be started"), &error);
-        if error.kind() == std::io::ErrorKind::NotFound {
-            failed.hint("install it, or write its whole path")
-        } else {
-            failed
-        }
-    })?;
+    let mut child = command.spawn().map_err(|e| unstartable(program, &e))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     if let (Some(text), Some(mut stdin)) = (job.stdin.clone(), child.stdin.take()) {
         tokio::spawn(async move {

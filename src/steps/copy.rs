@@ -75,7 +75,7 @@ pub struct Copy;
 
 impl Step for Copy {
     const NAME: &'static str = "copy";
-    const EXAMPLE: &'static str = "from: ${{ steps.dump.outputs.path }}\nto: /mnt/share/backups\nrequire_mount: true\n";
+    const EXAMPLE: &'static str = "from: ${{ steps.dump.outputs.path }}\nto: copies\nmin_free: 1GiB\n";
     const PUBLISHES: bool = true;
     type Params = Params;
     type Output = Output;

@@ -57,7 +57,7 @@ pub struct Zip;
 
 impl Step for Zip {
     const NAME: &'static str = "zip";
-    const EXAMPLE: &'static str = "files: [/etc/postgresql/**, exports/*.csv]\narchive:\n  path: backups/files-${{ run.id }}.zip\n  password: ${{ secrets.zip_password }}\n";
+    const EXAMPLE: &'static str = "files: [exports/*.csv]\narchive:\n  path: backups/files-${{ run.id }}.zip\n  password: ${{ secrets.zip_password }}\n";
     const PUBLISHES: bool = true;
     type Params = Params;
     type Output = Output;

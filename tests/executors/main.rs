@@ -2,8 +2,13 @@
 
 mod command;
 mod copy;
+mod dry_run;
+mod nightly;
 mod pg_dump;
 mod retention;
+#[path = "../smtp/mod.rs"]
+#[expect(dead_code, reason = "the tests of mail use the rest")]
+mod smtp;
 mod sql;
 mod vacuum;
 mod world;
