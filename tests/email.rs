@@ -333,6 +333,73 @@ fn a_long_log_is_shortened_and_a_missing_file_is_named() {
 }
 
 #[test]
+fn a_mail_that_is_too_large_for_the_server_goes_without_its_attachments() {
+    let server = Server::start(&["--limit", "30000"]);
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("big.txt"), "a line\n".repeat(10_000)).expect("a file");
+    let plan = head(server.port, CLEAR)
+        + "steps:\n  - { id: mail, uses: email, with: { to: [dba@example.org], attach: [big.txt] } }\n\
+           \x20 - { uses: command, with: { argv: [echo, 'with ${{ steps.mail.outputs.attachments }} attachments'] } }\n";
+    let output = run(dir.path(), &plan, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let mails = server.mails();
+    assert_eq!(mails.len(), 1, "{}", said(&output));
+    let note = "not attached: `big.txt`: the server refused the mail with it as too large";
+    assert!(mails[0].attachments().is_empty() && mails[0].part("text").contains(note), "{}", mails[0].part("text"));
+    assert!(said(&output).contains(note) && said(&output).contains("with 0 attachments"), "{}", said(&output));
+}
+
+#[test]
+fn the_alert_goes_whatever_failed() {
+    let server = Server::start(&[]);
+    let start = head(server.port, CLEAR);
+    let alert = "on_failure:\n  - { uses: email, with: { to: [dba@example.org], attach: ['${{ run.log_file }}'] } }\n";
+    let sleep = "steps:\n  - { id: sleep, uses: command, with: { argv: [sleep, '30'] } }\n";
+    let mut expected = Vec::new();
+    let mut seen = |server: &Server, output: &Output, code: i32, parts: &[&str], attached: usize| {
+        assert_eq!(output.status.code(), Some(code), "{}", said(output));
+        expected.push(code);
+        let mails = server.mails();
+        assert_eq!(mails.len(), expected.len(), "{}", said(output));
+        let mail = &mails[mails.len() - 1];
+        assert!(mail.header("Subject").starts_with("[runplan] night failed"), "{}", mail.header("Subject"));
+        parts.iter().for_each(|p| assert!(mail.part("text").contains(p), "{p}: {}", mail.part("text")));
+        assert_eq!(mail.attachments().len(), attached, "{}", mail.part("text"));
+    };
+
+    // A secret is missing.
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("plan.yaml"), format!("{start}{sleep}{alert}")).expect("a plan");
+    let output = runplan(dir.path()).arg("plan.yaml").env_remove("RP_OTHER").output().expect("runs");
+    seen(&server, &output, 77, &["Kind      secret", "RP_OTHER"], 1);
+
+    // The log cannot be written.
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("logs"), "a file in the way").expect("a file");
+    let output = run(dir.path(), &format!("{start}{sleep}{alert}"), &[]);
+    let code = output.status.code().unwrap_or_default();
+    assert_ne!(code, 0, "{}", said(&output));
+    seen(&server, &output, code, &["Error     the log folder", "not attached: `"], 0);
+
+    // The time is over.
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = run(dir.path(), &format!("{start}timeout: 1s\n{sleep}{alert}"), &[]);
+    seen(&server, &output, 124, &["Kind      timeout", "Step      sleep"], 1);
+
+    // Another run holds the lock; then a signal ends that one.
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("plan.yaml"), format!("{start}{sleep}{alert}")).expect("a plan");
+    let first = runplan(dir.path()).arg("plan.yaml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let first = first.expect("runs");
+    std::thread::sleep(Duration::from_millis(1500));
+    let second = runplan(dir.path()).arg("plan.yaml").output().expect("runs");
+    seen(&server, &second, 75, &["Kind      lock"], 1);
+    Command::new("kill").args(["-TERM", &first.id().to_string()]).status().expect("kill");
+    let first = first.wait_with_output().expect("it ends");
+    seen(&server, &first, 143, &["Kind      signal", "Step      sleep"], 1);
+}
+
+#[test]
 fn a_line_break_in_a_subject_stays_in_it() {
     let server = Server::start(&[]);
     let dir = tempfile::tempdir().expect("a folder");

@@ -11,5 +11,6 @@ mod settings;
 
 pub use address::{Mailbox, address};
 pub use letter::{Attachment, Letter, one_line};
+pub use refusal::Unsent;
 pub use send::send;
 pub use settings::{Security, Settings, clear_password};

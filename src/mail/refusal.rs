@@ -9,6 +9,27 @@ use rustls::CertificateError;
 use super::{Security, Settings};
 use crate::step::{Class, StepError, chain};
 
+/// Why a letter was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    pub error: StepError,
+    /// The server says that it is too large (552, RFC 1870): it may take a smaller one.
+    pub too_large: bool,
+}
+
+impl Unsent {
+    /// The error that a refusal of the letter itself became.
+    pub(super) fn new(error: StepError, refusal: &Error) -> Self {
+        Self { error, too_large: refusal.status().is_some_and(|code| u16::from(code) == 552) }
+    }
+}
+
+impl From<StepError> for Unsent {
+    fn from(error: StepError) -> Self {
+        Self { error, too_large: false }
+    }
+}
+
 /// What a server answered, in one line.
 pub fn said(error: &Error) -> String {
     let text = error.source().map_or_else(String::new, ToString::to_string);

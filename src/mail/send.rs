@@ -8,12 +8,14 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
-use super::refusal::{refusal, said, silence};
+use super::refusal::{Unsent, refusal, said, silence};
 use super::{Letter, Security, Settings};
 use crate::step::{Class, StepError, Touch};
 
 /// How long a connection may take until the server is ready for a letter.
 const CONNECTING: Duration = Duration::from_secs(10);
+/// How long one of the addresses behind a name may take, so that a dead one leaves time for the next.
+const ADDRESS: Duration = Duration::from_secs(5);
 /// How long an answer to one line may take: some servers ask others about an address before they answer.
 const ANSWER: Duration = Duration::from_secs(60);
 /// The slowest line that is waited for while a letter travels, in bytes a second.
@@ -24,15 +26,15 @@ const SLOWEST: u64 = 20_000;
 ///
 /// # Errors
 /// The server cannot be reached, cannot be trusted, or refuses. Each names the server and says what to do.
-pub async fn send(touch: &Touch, settings: &Settings, letter: &Letter) -> Result<(), StepError> {
+pub async fn send(touch: &Touch, settings: &Settings, letter: &Letter) -> Result<(), Unsent> {
     let bytes = letter.formatted()?;
     tokio::select! {
         sent = converse(touch, settings, letter, &bytes) => sent,
-        _ = touch.cancel().cancelled() => Err(StepError::cancelled()),
+        _ = touch.cancel().cancelled() => Err(StepError::cancelled().into()),
     }
 }
 
-async fn converse(touch: &Touch, settings: &Settings, letter: &Letter, bytes: &[u8]) -> Result<(), StepError> {
+async fn converse(touch: &Touch, settings: &Settings, letter: &Letter, bytes: &[u8]) -> Result<(), Unsent> {
     let opened = tokio::time::timeout(CONNECTING, open(touch, settings)).await;
     let mut line = opened.unwrap_or_else(|_| Err(silence(settings, "connecting", CONNECTING.as_secs())))?;
     let result = transact(settings, &mut line, letter, bytes).await;
@@ -49,7 +51,7 @@ async fn open(touch: &Touch, settings: &Settings) -> Result<AsyncSmtpConnection,
     let (at_once, later) = if security == Security::Tls { (tls, None) } else { (None, tls) };
     let place = (settings.name(), settings.port());
     let wrong = |e: Error| refusal(settings, "connecting", &e, "ask the server's people why it takes no connection");
-    let connected = AsyncSmtpConnection::connect_tokio1(place, Some(CONNECTING), &hello, at_once, None).await;
+    let connected = AsyncSmtpConnection::connect_tokio1(place, Some(ADDRESS), &hello, at_once, None).await;
     let mut line = connected.map_err(wrong)?;
     if let Some(tls) = later {
         if !line.can_starttls() {
@@ -86,13 +88,13 @@ async fn transact(
     line: &mut AsyncSmtpConnection,
     letter: &Letter,
     bytes: &[u8],
-) -> Result<(), StepError> {
+) -> Result<(), Unsent> {
     let recipients = letter.recipients();
     let mut parameters = Vec::new();
     if !bytes.is_ascii() || recipients.iter().chain([&letter.from]).any(|m| !m.email.to_string().is_ascii()) {
         if !line.server_info().supports_feature(Extension::SmtpUtfEight) {
             let what = format!("mail server {} takes no address with letters beyond ASCII", settings.place());
-            return Err(StepError::new(what).hint("write addresses of `from`, `to` and `cc` in ASCII"));
+            return Err(StepError::new(what).hint("write addresses of `from`, `to` and `cc` in ASCII").into());
         }
         parameters = vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
     }
@@ -112,20 +114,21 @@ async fn transact(
                 let class = if e.is_transient() { Class::Transient } else { Class::Permanent };
                 refused.push((format!("`{}` ({})", recipient.email, said(&e)), class));
             }
-            Err(e) => return Err(refusal(settings, &doing, &e, "")),
+            Err(e) => return Err(refusal(settings, &doing, &e, "").into()),
         }
     }
     if refused.len() == recipients.len() {
-        return Err(left_out(settings, &refused, recipients.len()));
+        return Err(left_out(settings, &refused, recipients.len()).into());
     }
 
     let hint = "see what the server says of the mail; `max_attachment` bounds what is attached";
     let doing = "handing over the mail";
-    answer(settings, doing, ANSWER, line.command(Data)).await?.map_err(|e| refusal(settings, doing, &e, hint))?;
+    let wrong = |e: Error| Unsent::new(refusal(settings, doing, &e, hint), &e);
+    answer(settings, doing, ANSWER, line.command(Data)).await?.map_err(wrong)?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let limit = ANSWER + Duration::from_secs(size / SLOWEST);
-    answer(settings, doing, limit, line.message(bytes)).await?.map_err(|e| refusal(settings, doing, &e, hint))?;
-    if refused.is_empty() { Ok(()) } else { Err(left_out(settings, &refused, recipients.len())) }
+    answer(settings, doing, limit, line.message(bytes)).await?.map_err(wrong)?;
+    if refused.is_empty() { Ok(()) } else { Err(left_out(settings, &refused, recipients.len()).into()) }
 }
 
 /// The error for recipients that the server does not take.

@@ -1,7 +1,9 @@
 """A mail server for tests, on a free loopback port.
 
     server.py FOLDER [--tls starttls|implicit] [--name HOST] [--login USER:PASSWORD]
-                     [--reject data:CODE[:TIMES]] [--reject rcpt:ADDRESS:CODE] [--silent]
+                     [--reject data:CODE[:TIMES]] [--reject rcpt:ADDRESS:CODE] [--limit BYTES] [--inject] [--silent]
+
+--inject plays somebody on the way who puts an answer of his own behind that to STARTTLS.
 
 It prints its port when it listens, and ends when its standard input is closed. In FOLDER it leaves
   1.eml, 1.json …   each mail as it came, and what Python's `email` package reads in it
@@ -162,6 +164,11 @@ class Protocol(SMTP):
         self.number = owner.connections
         owner.heard(self.number, False, b"")
 
+    async def push(self, status):
+        if self.owner.options.inject and status.startswith("220 Ready"):
+            status += "\r\n250-test.invalid\r\n250 AUTH PLAIN LOGIN"
+        await super().push(status)
+
     def data_received(self, data):
         tls = self.transport.get_extra_info("sslcontext") is not None
         self.owner.heard(self.number, tls, data)
@@ -181,6 +188,8 @@ async def main():
     parser.add_argument("--name")
     parser.add_argument("--login")
     parser.add_argument("--reject", action="append", default=[])
+    parser.add_argument("--limit", type=int, default=64 << 20)
+    parser.add_argument("--inject", action="store_true")
     parser.add_argument("--silent", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -195,7 +204,7 @@ async def main():
         return Protocol(
             server,
             hostname="test.invalid",
-            data_size_limit=64 << 20,
+            data_size_limit=options.limit,
             tls_context=context if starttls else None,
             require_starttls=starttls,
             authenticator=server.authenticate if options.login else None,

@@ -17,8 +17,8 @@ use attach::Attach;
 ///
 /// Left to itself it reports the run: the plan, the host, what failed and why, every step with its status, the last lines
 /// of the log, in text and in HTML. Every address is checked before the run, secrets are masked, and a connection that is
-/// to be encrypted never falls back to clear text. An attachment that is missing or too large keeps no mail from going:
-/// the mail says so.
+/// to be encrypted never falls back to clear text. An attachment that is missing, or too large for the server, keeps
+/// no mail from going: the mail says so.
 ///
 /// A server that says "later" (4xx) or cannot be reached is worth a `retry`; a refusal (5xx) is not. When some recipients
 /// are refused, the others get the mail and the step fails, naming the refused.
@@ -172,14 +172,15 @@ impl Step for Email {
             attachments.extend(content);
             notes.extend(note);
         }
-        let (text, html) = match &work.body {
-            Some(body) => report::own(body, &notes),
-            None => report::whole(facts, &notes),
+        let written = |notes: &[String]| match &work.body {
+            Some(body) => report::own(body, notes),
+            None => report::whole(facts, notes),
         };
-        let letter = Letter {
-            from: work.from,
-            to: work.to,
-            cc: work.cc,
+        let (text, html) = written(&notes);
+        let mut letter = Letter {
+            from: work.from.clone(),
+            to: work.to.clone(),
+            cc: work.cc.clone(),
             subject,
             text,
             html,
@@ -187,7 +188,22 @@ impl Step for Email {
             date: touch.look().now,
             message_id,
         };
-        mail::send(touch, &work.smtp, &letter).await?;
+        match mail::send(touch, &work.smtp, &letter).await {
+            Ok(()) => {}
+            // A mail without its log is worth more than none.
+            Err(unsent) if unsent.too_large && !letter.attachments.is_empty() => {
+                for gone in std::mem::take(&mut letter.attachments) {
+                    let note =
+                        format!("not attached: `{}`: the server refused the mail with it as too large", gone.name);
+                    touch.log().warn(&note);
+                    notes.push(note);
+                }
+                touch.log().debug(&unsent.error.what);
+                (letter.text, letter.html) = written(&notes);
+                mail::send(touch, &work.smtp, &letter).await.map_err(|u| u.error)?;
+            }
+            Err(unsent) => return Err(unsent.error),
+        }
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         Ok(Output {
             recipients: count(letter.recipients().len()),
