@@ -350,6 +350,25 @@ fn a_mail_that_is_too_large_for_the_server_goes_without_its_attachments() {
 }
 
 #[test]
+fn answers_that_somebody_put_before_tls_are_not_believed() {
+    let mixed = ["--tls", "starttls", "--inject", "--reject", "data:552"];
+    let with_login = Server::start(&[&mixed[..], &["--login", LOGIN]].concat());
+    let without = Server::start(&mixed);
+    let step = "steps:\n  - { uses: email, with: { to: [dba@example.org] } }\n";
+    for (server, smtp, expected) in [
+        (&with_login, login(&with_login.ca_file()), "logging in as `backup`: expected the answer 235, found `250"),
+        (&without, format!("ca_file: '{}'", without.ca_file().display()), "expected the answer 354, found `250"),
+    ] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let output = run(dir.path(), &(head(server.port, &smtp) + step), &[]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(expected), "{}", said(&output));
+        assert!(server.mails().is_empty());
+        hidden(&said(&output));
+    }
+}
+
+#[test]
 fn the_alert_goes_whatever_failed() {
     let server = Server::start(&[]);
     let start = head(server.port, CLEAR);

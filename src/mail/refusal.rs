@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use lettre::transport::smtp::Error;
+use lettre::transport::smtp::response::Response;
 use rustls::CertificateError;
 
 use super::{Security, Settings};
@@ -59,6 +60,13 @@ pub fn refusal(settings: &Settings, doing: &str, error: &Error, hint: &str) -> S
     what(&said(error)).class(Class::Transient).hint(
         "is the server running, and are `smtp.host` and `smtp.port` right? a network that comes back helps a `retry`",
     )
+}
+
+/// An answer to another question than the one that was asked.
+pub fn unexpected(settings: &Settings, doing: &str, reply: &Response, expected: u16) -> StepError {
+    let said = super::one_line(&format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")));
+    let what = format!("mail server {}: {doing}: expected the answer {expected}, found `{said}`", settings.place());
+    StepError::new(what).hint("something between this machine and the server, or the server itself, mixes up answers")
 }
 
 /// No answer in time.

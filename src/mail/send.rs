@@ -7,8 +7,9 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response;
 
-use super::refusal::{Unsent, refusal, said, silence};
+use super::refusal::{Unsent, refusal, said, silence, unexpected};
 use super::{Letter, Security, Settings};
 use crate::step::{Class, StepError, Touch};
 
@@ -65,7 +66,8 @@ async fn open(touch: &Touch, settings: &Settings) -> Result<AsyncSmtpConnection,
         let login = Credentials::new(user.clone(), touch.open(password).to_owned());
         let hint = "check `smtp.username` and `smtp.password`; a server that offers no login wants neither";
         let doing = format!("logging in as `{user}`");
-        line.auth(DEFAULT_MECHANISMS, &login).await.map_err(|e| refusal(settings, &doing, &e, hint))?;
+        let reply = line.auth(DEFAULT_MECHANISMS, &login).await.map_err(|e| refusal(settings, &doing, &e, hint))?;
+        answered(settings, &doing, &reply, 235)?;
     }
     Ok(line)
 }
@@ -81,6 +83,13 @@ async fn answer<T>(
         Ok(reply) => Ok(reply),
         Err(_) => Err(silence(settings, doing, limit.as_secs())),
     }
+}
+
+/// Whether the answer is the one to this question. Somebody between us and the server can put an answer of his own before
+/// STARTTLS into the stream, and each one after it would then be taken for that to the next question: a refusal of the
+/// letter would be read by nobody.
+fn answered(settings: &Settings, doing: &str, reply: &Response, code: u16) -> Result<(), StepError> {
+    if reply.has_code(code) { Ok(()) } else { Err(unexpected(settings, doing, reply, code)) }
 }
 
 async fn transact(
@@ -124,10 +133,12 @@ async fn transact(
     let hint = "see what the server says of the mail; `max_attachment` bounds what is attached";
     let doing = "handing over the mail";
     let wrong = |e: Error| Unsent::new(refusal(settings, doing, &e, hint), &e);
-    answer(settings, doing, ANSWER, line.command(Data)).await?.map_err(wrong)?;
+    let reply = answer(settings, doing, ANSWER, line.command(Data)).await?.map_err(wrong)?;
+    answered(settings, doing, &reply, 354)?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let limit = ANSWER + Duration::from_secs(size / SLOWEST);
-    answer(settings, doing, limit, line.message(bytes)).await?.map_err(wrong)?;
+    let reply = answer(settings, doing, limit, line.message(bytes)).await?.map_err(wrong)?;
+    answered(settings, doing, &reply, 250)?;
     if refused.is_empty() { Ok(()) } else { Err(left_out(settings, &refused, recipients.len()).into()) }
 }
 
