@@ -254,6 +254,23 @@ fn a_bad_address_is_seen_before_the_run() {
 }
 
 #[test]
+fn a_half_login_and_a_host_that_is_none_are_seen_before_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let step = "steps:\n  - { uses: command, with: { argv: ['true'] } }\non_failure:\n  - { uses: email, with: { to: [dba@example.org] } }\n";
+    for (from, to, expected) in [
+        ("username: backup, ", "", "`smtp.password` is given and `smtp.username` is not"),
+        (", password: '${{ secrets.smtp }}'", "", "`smtp.username` is given and `smtp.password` is not"),
+        ("host: 127.0.0.1", "host: 'mail.example.org:25'", "`mail.example.org:25` is no host name and no address"),
+    ] {
+        let plan = head(25, "username: backup, password: '${{ secrets.smtp }}'").replace(from, to) + step;
+        std::fs::write(dir.path().join("plan.yaml"), plan).expect("a plan");
+        let output = runplan(dir.path()).args(["validate", "plan.yaml"]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+        assert!(said(&output).contains(expected), "{expected}: {}", said(&output));
+    }
+}
+
+#[test]
 fn what_the_server_puts_off_is_tried_again_and_what_it_refuses_is_not() {
     let step = "steps:\n  - { uses: email, retry: { attempts: 3, delay: 10ms }, with: { to: [dba@example.org], body: hello } }\n";
     for (reject, code, connections, mails) in

@@ -13,4 +13,4 @@ pub use address::{Mailbox, address};
 pub use letter::{Attachment, Letter, one_line};
 pub use refusal::Unsent;
 pub use send::send;
-pub use settings::{Security, Settings, clear_password};
+pub use settings::{Security, Settings, Unfit, unfit};

@@ -60,18 +60,50 @@ impl Security {
 
 /// Whether a name leads to this machine whoever answers for names: `localhost`, 127.0.0.0/8, `::1`.
 fn is_here(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || bare(host).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Why a password may not travel in clear text to `host`; none when it may.
-pub fn clear_password(host: &str) -> Option<(String, String)> {
-    (!is_here(host)).then(|| {
-        (
-            format!("the password would travel to `{host}` in clear text"),
-            "leave out `security: none`; clear text with a password is for this machine only".to_owned(),
-        )
-    })
+/// Something that does not fit together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// The key at fault.
+    pub key: &'static str,
+    pub what: String,
+    pub hint: String,
+}
+
+/// What of a server does not fit together, as far as it is known: `host` when it is, whether it is reached in clear text,
+/// and whether a user and a password are given.
+pub fn unfit(host: Option<&str>, clear: bool, username: bool, password: bool) -> Vec<Unfit> {
+    let found = |key, what: String, hint: &str| Unfit { key, what, hint: hint.to_owned() };
+    let mut all = Vec::new();
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | '@' | '[' | ']');
+    if let Some(host) = host
+        && (host.is_empty() || host.contains(odd) && bare(host).parse::<IpAddr>().is_err())
+    {
+        let what = format!("`{}` is no host name and no address", host.escape_debug());
+        all.push(found("host", what, "write the name alone; the port stands under `smtp.port`"));
+    }
+    if username != password {
+        let (given, missing) = if username { ("username", "password") } else { ("password", "username") };
+        let what = format!("`smtp.{given}` is given and `smtp.{missing}` is not");
+        all.push(found(given, what, "give both, or neither for a server that wants no login"));
+    }
+    if let Some(host) = host
+        && clear
+        && password
+        && !is_here(host)
+    {
+        let what = format!("the password would travel to `{host}` in clear text");
+        let hint = "leave out `security: none`; clear text with a password is for this machine only";
+        all.push(found("security", what, hint));
+    }
+    all
+}
+
+/// An IPv6 address without its brackets; any other host as it stands.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
 }
 
 impl Settings {
@@ -101,7 +133,7 @@ impl Settings {
 
     /// The host as a resolver and a certificate know it: an IPv6 address without its brackets.
     pub(super) fn name(&self) -> &str {
-        self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&self.host)
+        bare(&self.host)
     }
 
     /// Whether they fit together, and whether the file of authorities can be read. A sealed password, in a dry run, is
@@ -110,33 +142,16 @@ impl Settings {
     /// # Errors
     /// What does not fit, and what to write.
     pub fn check(&self, _: &Look) -> Result<(), StepError> {
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        if self.host.is_empty() || self.host.contains(odd) {
-            return Err(StepError::new(format!("`{}` is no name of a mail server", self.host.escape_debug()))
-                .hint("write a host name or an address under `smtp.host`"));
+        let clear = self.security() == Security::None;
+        let found = unfit(Some(&self.host), clear, self.username.is_some(), self.password.is_some());
+        if let Some(first) = found.into_iter().next() {
+            return Err(StepError::new(first.what).hint(first.hint));
         }
-        match (&self.username, &self.password) {
-            (Some(_), None) => {
-                return Err(StepError::new("`smtp.username` is given and `smtp.password` is not")
-                    .hint("give both, or neither for a server that wants no login"));
-            }
-            (None, Some(_)) => {
-                return Err(StepError::new("`smtp.password` is given and `smtp.username` is not")
-                    .hint("give both, or neither for a server that wants no login"));
-            }
-            (Some(_), Some(password)) if password.is_empty() => {
-                return Err(StepError::new("`smtp.password` is empty")
-                    .hint("look at where the secret comes from, or leave out `username` and `password`"));
-            }
-            _ => {}
+        if self.password.as_ref().is_some_and(Secret::is_empty) {
+            return Err(StepError::new("`smtp.password` is empty")
+                .hint("look at where the secret comes from, or leave out `username` and `password`"));
         }
-        if self.password.is_some()
-            && self.security() == Security::None
-            && let Some((what, hint)) = clear_password(&self.host)
-        {
-            return Err(StepError::new(what).hint(hint));
-        }
-        if self.security() != Security::None { self.tls().map(drop) } else { Ok(()) }
+        if clear { Ok(()) } else { self.tls().map(drop) }
     }
 
     /// Whom to trust, and for which name.
@@ -184,10 +199,23 @@ mod tests {
     #[test]
     fn a_password_travels_in_clear_text_to_this_machine_only() {
         for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
-            assert_eq!(clear_password(host), None, "{host}");
+            assert_eq!(unfit(Some(host), true, true, true), [], "{host}");
         }
-        for host in ["mail.example.org", "127.0.0.1.example.org", "localhost.example.org", "10.0.0.1", "0.0.0.0", ""] {
-            assert!(clear_password(host).is_some(), "{host}");
+        for host in ["mail.example.org", "127.0.0.1.example.org", "localhost.example.org", "10.0.0.1", "0.0.0.0"] {
+            let keys: Vec<&str> = unfit(Some(host), true, true, true).iter().map(|u| u.key).collect();
+            assert_eq!(keys, ["security"], "{host}");
+            assert_eq!(unfit(Some(host), false, true, true), [], "{host}");
         }
+        assert_eq!(unfit(None, true, true, true), [], "a host that is not known yet");
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_a_login_is_whole() {
+        for host in ["", "mail.example.org:587", "smtp://mail.example.org", "a b", "me@mail.example.org", "a\r\nb"] {
+            assert_eq!(unfit(Some(host), false, false, false).len(), 1, "{host}");
+        }
+        assert_eq!(unfit(Some("fe80::1"), false, false, false), []);
+        assert_eq!(unfit(Some("h"), false, true, false)[0].key, "username");
+        assert_eq!(unfit(Some("h"), false, false, true)[0].key, "password");
     }
 }

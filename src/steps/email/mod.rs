@@ -94,12 +94,8 @@ impl Step for Email {
         let written = |pointer: &str| {
             params.pointer(pointer).and_then(serde_json::Value::as_str).filter(|text| !text.contains("${{"))
         };
-        let fault = |pointer: String, (message, help): (String, Option<String>)| Fault {
-            pointer,
-            at_key: false,
-            message,
-            help,
-        };
+        let given = |pointer: &str| params.pointer(pointer).is_some_and(|v| !v.is_null());
+        let fault = |pointer, message, help| Fault { pointer, at_key: false, message, help };
         let mut pointers = vec!["/from".to_owned()];
         for list in ["to", "cc"] {
             let count = params.get(list).and_then(serde_json::Value::as_array).map_or(0, Vec::len);
@@ -107,14 +103,11 @@ impl Step for Email {
         }
         let mut faults: Vec<Fault> = pointers
             .into_iter()
-            .filter_map(|p| written(&p).and_then(|t| mail::address(t).err()).map(|e| fault(p, (e, None))))
+            .filter_map(|p| written(&p).and_then(|t| mail::address(t).err()).map(|e| fault(p, e, None)))
             .collect();
-        if written("/smtp/security") == Some("none")
-            && params.pointer("/smtp/password").is_some()
-            && let Some((what, help)) = written("/smtp/host").and_then(mail::clear_password)
-        {
-            faults.push(fault("/smtp/security".to_owned(), (what, Some(help))));
-        }
+        let clear = written("/smtp/security") == Some("none");
+        let unfit = mail::unfit(written("/smtp/host"), clear, given("/smtp/username"), given("/smtp/password"));
+        faults.extend(unfit.into_iter().map(|u| fault(format!("/smtp/{}", u.key), u.what, Some(u.hint))));
         faults
     }
 
