@@ -87,6 +87,9 @@ fn the_archive_opens_with_three_foreign_readers_and_restores_to_the_same_rows() 
     };
     assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), expected, "{}", said(&read));
 
+    let wrong = Command::new(&python).args(["-c", code]).arg(archive).arg("another").output().expect("python");
+    assert!(!wrong.status.success() && said(&wrong).contains("Bad password"), "{}", said(&wrong));
+
     std::fs::write(dir.path().join("database.dump"), &dump.stdout).expect("the dump");
     psql("postgres", "DROP DATABASE IF EXISTS restored");
     psql("postgres", "CREATE DATABASE restored");

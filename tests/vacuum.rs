@@ -55,12 +55,18 @@ fn the_rule_holds_in_relfilenode_and_in_the_control_table() {
     assert_eq!(kinds(), "FULL ANALYZE");
 
     for (days, full, rewritten, kind) in [
+        (0, true, false, None),
+        (0, false, false, None),
         (4, true, false, None),
+        (4, false, false, None),
         (5, true, false, Some("VACUUM")),
+        (5, false, false, Some("VACUUM")),
         (10, true, false, Some("VACUUM")),
-        (11, false, false, Some("ANALYZE")),
+        (10, false, false, Some("VACUUM")),
         (11, true, true, Some("FULL ANALYZE")),
+        (11, false, false, Some("ANALYZE")),
         (400, true, true, Some("FULL ANALYZE")),
+        (400, false, false, Some("ANALYZE")),
     ] {
         let sql = format!(
             "TRUNCATE controle_vacuum; INSERT INTO controle_vacuum (tabela_nome, ultima_execucao, tipo_vacuum) VALUES ('Weird\"Name', localtimestamp - interval '{days} days', 'OLD')"
@@ -72,6 +78,11 @@ fn the_rule_holds_in_relfilenode_and_in_the_control_table() {
         assert_eq!(node() != before, rewritten, "{days} {full}: {}", said(&output));
         assert_eq!(kinds(), kind.map_or("OLD".to_owned(), |k| format!("OLD,{k}")), "{days} {full}");
     }
+    psql(&database, "TRUNCATE controle_vacuum");
+    let before = node();
+    let output = run(dir.path(), &database, "full: false", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!((node() == before, kinds().as_str()), (true, "ANALYZE"), "no record, and `full` is false");
     let output = run(dir.path(), &database, "tables: [nothere]", &[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     psql("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
