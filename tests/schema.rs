@@ -61,3 +61,21 @@ fn another_implementation_accepts_the_plans_and_rejects_the_broken_ones_as_we_do
         assert_eq!(theirs.status.code(), Some(1), "{to}: {}", String::from_utf8_lossy(&theirs.stdout));
     }
 }
+
+#[test]
+fn the_plans_of_the_readme_are_valid() {
+    let text = std::fs::read_to_string("README.md").expect("the README");
+    let blocks: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+    assert!(!blocks.is_empty());
+    let dir = tempfile::tempdir().expect("a folder");
+    for block in blocks {
+        let path = dir.path().join("plan.yaml");
+        std::fs::write(&path, block).expect("a plan");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_runplan"))
+            .args(["validate", "--deny-warnings"])
+            .arg(&path)
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

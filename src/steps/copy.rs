@@ -125,7 +125,7 @@ impl Step for Copy {
     }
 
     fn preview(work: &Work) -> Preview {
-        let size = work.bytes.map(|b| format!(" ({b} bytes)")).unwrap_or_default();
+        let size = work.bytes.map(|b| format!(" ({})", Size(b))).unwrap_or_default();
         let mut lines = vec![format!("copies `{}`{size} to `{}`", work.from.display(), work.to.display())];
         if work.make_dir {
             lines.push(format!("makes the folder `{}`", work.dir.display()));
@@ -260,7 +260,7 @@ fn room(look: &Look, work: &Work) -> Result<(), StepError> {
     if free >= need {
         return Ok(());
     }
-    let reserve = work.min_free.map(|m| format!(", {m} of them to be left free")).unwrap_or_default();
-    let what = format!("`{}` has {free} bytes free and {need} are needed{reserve}", work.dir.display());
+    let reserve = work.min_free.map(|m| format!(", {} of it to be left free", Size(m))).unwrap_or_default();
+    let what = format!("`{}` has {} free and {} is needed{reserve}", work.dir.display(), Size(free), Size(need));
     Err(StepError::new(what).hint("free space there, or keep fewer copies"))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, Content, Record, Writer};
 use crate::files;
+use crate::quantity::Size;
 use crate::step::{Fault, Look, Preview, Progress, Step, StepError, Touch, Unit};
 use crate::value::Value;
 
@@ -98,7 +99,7 @@ impl Step for Zip {
         let count = work.entries.len();
         let archive = &work.archive;
         let mut lines = vec![
-            format!("{count} file{}, {} bytes", if count == 1 { "" } else { "s" }, work.bytes),
+            format!("{count} file{}, {}", if count == 1 { "" } else { "s" }, Size(work.bytes)),
             format!("into `{}` ({}, {})", archive.path, archive.encryption.word(), archive.compression.word()),
         ];
         lines.extend(work.entries.keys().take(20).map(|n| format!("  {n}")));

@@ -51,7 +51,7 @@ fn what_names_nothing_or_has_no_password_makes_nothing() {
         .replace("steps:", "params: { none: { type: string, default: '' } }\nsteps:");
     world.run(&empty, &[]).ends(1).says("has no password");
     assert_eq!(world.names("out"), Vec::<String>::new());
-    world.run(&plan("[a]", SECRET), &["-n"]).ends(0).says("1 file, 1 bytes");
+    world.run(&plan("[a]", SECRET), &["-n"]).ends(0).says("1 file, 1 B");
     assert_eq!(world.names("out"), Vec::<String>::new());
     world.run(&plan("[a]", "encryption: none"), &[]).ends(0);
     assert_eq!(world.names("out"), ["f.zip", "f.zip.json"]);

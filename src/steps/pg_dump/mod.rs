@@ -68,7 +68,7 @@ fn a_minute() -> Span {
 }
 
 /// What `pg_dump` writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For `pg_restore`; uncompressed, since the archive compresses.
@@ -91,7 +91,7 @@ pub struct Output {
     dump_bytes: u64,
     /// The server's version.
     server_version: String,
-    /// How long it took.
+    /// How long it took, in seconds to the millisecond.
     seconds: f64,
 }
 
@@ -216,7 +216,7 @@ impl Step for PgDump {
             sha256: record.sha256,
             dump_bytes,
             server_version: work.server.version,
-            seconds: clock.elapsed().as_secs_f64(),
+            seconds: (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         })
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, Content, Record};
 use crate::files::{self, Kind, Listed};
+use crate::quantity::Size;
 use crate::step::{Look, Preview, Step, StepError, Touch};
 use crate::value::Value;
 use rules::{Candidate, Policy, Verdict, decide};
@@ -139,7 +140,7 @@ impl Step for Retention {
             let removed = files::remove(touch, &work.dir, file);
             match removed.and_then(|()| record.as_ref().map_or(Ok(()), |r| files::remove(touch, &work.dir, r))) {
                 Ok(()) => {
-                    touch.log().info(format!("removed `{}`", file.name));
+                    touch.log().info(format!("removed `{}` ({})", file.name, Size(file.bytes)));
                     output.deleted += 1;
                     output.freed_bytes += size(file, record.as_ref());
                 }

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::postgres::{self, Settings, escape_identifier};
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 use crate::step::{Class, Look, Preview, Step, StepError, Touch};
 use names::{Name, wanted};
 use rules::{Action, Rules, decide};
@@ -236,7 +236,9 @@ impl Step for Vacuum {
             recorded.map_err(|e| postgres::asked(&format!("recording the VACUUM of `{}`", table.shown()), &e))?;
             let after = size(&session.client, table).await;
             let took = clock.elapsed().as_secs_f64();
-            touch.log().info(format!("`{}`: done in {took:.1} s, {before} bytes before, {after} after", table.shown()));
+            let size = |bytes: i64| Size(u64::try_from(bytes).unwrap_or(0));
+            let (was, is) = (size(before), size(after));
+            touch.log().info(format!("`{}`: done in {took:.1} s, {was} before, {is} after", table.shown()));
             output.vacuumed += 1;
             output.tables.push(done(table, took, before, after));
         }
