@@ -178,3 +178,133 @@ fn a_secret_across_the_cut_of_a_long_line_is_not_seen_in_part() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(said(&output).contains("xxxx") && !said(&output).contains("canary"), "{}", &said(&output)[16_000..]);
 }
+
+#[test]
+fn parameters_are_read_by_their_types_from_flags_and_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!(
+        "{HEAD}params:\n  keep: {{ type: integer, minimum: 1 }}\n  on: {{ type: boolean, default: false }}\n  names: {{ type: array, items: {{ type: string }}, default: [] }}\n\
+         steps:\n  - uses: command\n    with: {{ argv: [echo, 'keep ${{{{ params.keep + 1 }}}} of ${{{{ params.names | join(\"+\") }}}}'] }}\n\
+         \x20 - {{ uses: command, when: params.on, with: {{ argv: [echo, it is on] }} }}\n"
+    );
+    std::fs::write(dir.path().join("values.yaml"), "keep: 4\nnames: [x, y]\n").expect("a file");
+    let output = run(dir.path(), &plan, &["--params-file", "values.yaml", "-p", "names=a,b"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("keep 5 of a+b") && !said(&output).contains("it is on"), "{}", said(&output));
+    let output = run(dir.path(), &plan, &["-p", "keep=1", "-p", "on=true", "-p", "names=[\"c, d\"]"]);
+    assert!(said(&output).contains("keep 2 of c, d") && said(&output).contains("it is on"), "{}", said(&output));
+    for (arguments, expected) in [
+        (vec!["-p", "keep=seven"], "expected an integer, found `seven`"),
+        (vec!["-p", "keep=0"], "expected at least 1"),
+        (vec!["-p", "keep=1", "-p", "on=yes"], "expected a boolean"),
+        (vec!["-p", "kep=1"], "did you mean `keep`?"),
+        (vec!["-p", "keep"], "write `-p name=value`"),
+        (vec![], "parameter `keep` is required"),
+        (vec!["--params-file", "missing.yaml"], "cannot read the parameters file"),
+        (vec!["--nonsense"], "--nonsense"),
+    ] {
+        let output = run(dir.path(), &plan, &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(expected), "{arguments:?}: {}", said(&output));
+    }
+    let runs = std::fs::read_dir(dir.path().join("logs/night")).expect("logs").count();
+    assert_eq!(runs, 2, "only the two good ones were begun");
+}
+
+#[test]
+fn handlers_fit_the_end_and_their_failures_change_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let touch = |name: &str| format!("  - {{ uses: command, with: {{ argv: [touch, {name}] }} }}\n");
+    let handlers = format!(
+        "on_success:\n{}on_failure:\n  - {{ uses: command, with: {{ argv: ['false'] }} }}\n{}finally:\n{}",
+        touch("good"),
+        touch("bad"),
+        touch("always")
+    );
+    let made = |name: &str| std::fs::remove_file(dir.path().join(name)).is_ok();
+    let output = run(dir.path(), &format!("{HEAD}steps:\n{}{handlers}", touch("step")), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(made("good") && !made("bad") && made("always"));
+    let failing =
+        format!("{HEAD}steps:\n  - {{ id: one, uses: command, with: {{ argv: [sh, -c, 'exit 4'] }} }}\n{handlers}");
+    let output = run(dir.path(), &failing, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(!made("good") && made("bad") && made("always"), "the next handler has its chance");
+    assert!(said(&output).contains("failed at one: `sh` ended with exit status 4"), "{}", said(&output));
+}
+
+#[test]
+fn an_interrupt_runs_the_handlers_and_exits_130() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!(
+        "{HEAD}steps:\n  - {{ uses: command, with: {{ argv: [sh, -c, 'touch begun; exec sleep 60'] }} }}\nfinally:\n  - {{ uses: command, with: {{ argv: [touch, ended] }} }}\n"
+    );
+    std::fs::write(dir.path().join("plan.yaml"), plan).expect("a plan");
+    let mut child = runplan(dir.path()).arg("plan.yaml").stderr(std::process::Stdio::null()).spawn().expect("runs");
+    while !dir.path().join("begun").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(dir.path().join("ended").exists());
+}
+
+#[test]
+fn steps_are_picked_by_tag_and_id() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let step = |id: &str, tag: &str| {
+        format!("  - {{ id: {id}, tags: [{tag}], uses: command, with: {{ argv: [touch, {id}] }} }}\n")
+    };
+    let plan = format!("{HEAD}steps:\n{}{}{}", step("a", "x"), step("b", "x"), step("c", "y"));
+    let made =
+        || ["a", "b", "c"].into_iter().filter(|n| std::fs::remove_file(dir.path().join(n)).is_ok()).collect::<String>();
+    for (arguments, expected) in [
+        (vec!["--tags", "x"], "ab"),
+        (vec!["--skip-tags", "x"], "c"),
+        (vec!["--only", "a,c"], "ac"),
+        (vec!["--skip", "a"], "bc"),
+        (vec!["--from", "b"], "bc"),
+        (vec!["--from", "b", "--tags", "y"], "c"),
+    ] {
+        let output = run(dir.path(), &plan, &arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", said(&output));
+        assert_eq!(made(), expected, "{arguments:?}");
+    }
+    let output = run(dir.path(), &plan, &["--only", "d"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn without_colour_not_one_escape_byte_is_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!("{HEAD}steps:\n  - {{ uses: comand, with: {{ argv: [a] }} }}\n");
+    for arguments in
+        [vec!["plan.yaml"], vec!["--help"], vec!["--nonsense"], vec!["validate", "plan.yaml"], vec!["steps", "nope"]]
+    {
+        std::fs::write(dir.path().join("plan.yaml"), &plan).expect("a plan");
+        let mut command = runplan(dir.path());
+        let output = command.args(&arguments).env("CLICOLOR_FORCE", "1").output().expect("runs");
+        assert!(!said(&output).contains('\x1b'), "{arguments:?}: {}", said(&output));
+        let output = runplan(dir.path()).env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1").arg("plan.yaml").output();
+        assert!(said(&output.expect("runs")).contains('\x1b'));
+    }
+}
+
+#[test]
+fn relative_paths_from_the_root_folder_are_warned_of() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let logs = dir.path().join("logs");
+    let plan = |path: &str| {
+        format!(
+            "version: 1\nname: night\nlogs: {{ dir: '{}' }}\nsteps:\n  - {{ uses: copy, with: {{ from: {path}, to: /nowhere }} }}\n",
+            logs.display()
+        )
+    };
+    for (path, warned) in [("a/b.zip", true), ("/a/b.zip", false)] {
+        std::fs::write(dir.path().join("plan.yaml"), plan(path)).expect("a plan");
+        let output = runplan(dir.path()).current_dir("/").arg("-n").arg(dir.path().join("plan.yaml")).output();
+        let output = output.expect("runs");
+        let text = "`from` is the relative path `a/b.zip`, and runplan was started in `/`";
+        assert_eq!(said(&output).contains(text), warned, "{}", said(&output));
+    }
+}

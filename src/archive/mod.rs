@@ -27,6 +27,7 @@ pub use zip::{Sealed, Writer};
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The file to make; a name that exists is never overwritten.
+    #[schemars(extend("x-runplan-path" = true))]
     pub path: String,
     /// How it is encrypted.
     #[serde(default)]

@@ -42,6 +42,7 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
         params,
         env: environment(),
         host: host(),
+        at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
         pick,
         stop: stop.clone(),
         abort: abort.clone(),

@@ -1,10 +1,12 @@
 //! The interpreter: secrets, the lock, one step after the other, attempts, handlers, and the same without touching
 //! anything for a dry run. Everything that happens becomes an event; nothing is printed here.
 
+mod attempt;
 mod backoff;
 mod emit;
 mod ending;
 mod logs;
+mod paths;
 mod pick;
 mod preview;
 mod scope;
@@ -27,9 +29,9 @@ use crate::step::{Env, Failure, FailureKind, Level, Registry, RunFacts};
 use crate::template::{self, Scope};
 use crate::value::{Map, Value};
 
+pub use attempt::quiet_panics;
 pub use ending::End;
 pub use pick::Pick;
-pub use steps::quiet_panics;
 
 use emit::Emitter;
 use steps::Runner;
@@ -47,6 +49,8 @@ pub struct Request {
     pub env: Env,
     /// The name of this machine.
     pub host: String,
+    /// Whether the program was started in the root folder, where relative paths are warned of.
+    pub at_root: bool,
     pub pick: Pick,
     /// Raised by the first signal: the steps stop, the handlers run.
     pub stop: Cancel,
@@ -107,6 +111,11 @@ pub async fn run(mut request: Request) -> Ended {
 
     emitter.emit(started(&request, &begun.id, false));
     fetched.warnings.iter().for_each(|w| emitter.say(Level::Warn, w.clone()));
+    if request.at_root
+        && let Some(dir) = request.checked.plan().logs.dir.as_ref().filter(|d| !d.starts_with(['/', '$']))
+    {
+        emitter.say(Level::Warn, paths::said("logs.dir", dir));
+    }
     if failure.is_none()
         && let Some((found, end)) = unready(&request, &fetched.problems, &broken)
     {

@@ -1,24 +1,18 @@
 //! One step after the other: conditions, parameters, attempts, what a failure means for those that follow.
 
-use std::panic;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::Utc;
 
 use super::emit::{Emitter, StepSink};
-use super::{End, Request, backoff, scope, step_ref, stopped};
+use super::{End, Request, attempt, backoff, paths, scope, step_ref, stopped};
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Section, StepRef};
-use crate::plan::{Plan, RetryOn, StepPlan, When};
-use crate::step::{
-    Class, Entry, Env, Failure, FailureKind, Level, Log, Look, RunFacts, Status, StepError, StepFact, Touch,
-};
+use crate::plan::{Plan, StepPlan, When};
+use crate::step::{Class, Entry, Env, Failure, FailureKind, Level, Log, Look, RunFacts, Status, StepError, StepFact};
 use crate::template::{self, Scope};
 use crate::value::Value;
-
-/// How long a step that was told to stop may take to clean up before it is given up.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// The state of a run between its steps.
 pub struct Runner<'a> {
@@ -165,22 +159,23 @@ impl<'a> Runner<'a> {
                 return failed(error, 1);
             }
         };
+        self.warn_of_paths(step, &with, reference);
         let Some(entry) = self.request.registry.get(&step.uses) else {
             return failed(StepError::new(format!("there is no executor `{}`", step.uses)), 1);
         };
         let of = step.retry.as_ref().map_or(1, |r| r.attempts.max(1));
-        let mut attempt = 1;
+        let mut number = 1;
         loop {
-            self.emitter.emit(Fact::StepStarted { step: reference.clone(), attempt });
+            self.emitter.emit(Fact::StepStarted { step: reference.clone(), attempt: number });
             let cancel = limit.child(step.timeout.map(|t| t.0));
             let look = self.look(reference, cancel.clone());
-            let result = attempt_once(entry, with.clone(), look, &self.emitter, reference, attempt).await;
+            let result = attempt::once(entry, with.clone(), look, &self.emitter, reference, number).await;
             let error = match result {
                 Ok(outputs) => {
                     let (status, outputs) = (Status::Ok, Some(outputs));
                     return StepEnd {
                         status,
-                        attempts: attempt,
+                        attempts: number,
                         seconds: seconds(),
                         outputs,
                         error: None,
@@ -189,28 +184,43 @@ impl<'a> Runner<'a> {
                 }
                 Err(error) => error,
             };
-            let (status, error) = judge(error, step, &cancel, limit);
+            let (status, error) = attempt::judge(error, step, &cancel, limit);
             let worth = match &step.retry {
                 Some(retry) if limit.reason().is_none() => {
-                    retry.errors.iter().any(|on| covers(*on, status, error.class))
+                    retry.errors.iter().any(|on| attempt::covers(*on, status, error.class))
                 }
                 _ => false,
             };
-            if let (true, true, Some(retry)) = (worth, attempt < of, &step.retry) {
-                let wait = backoff::wait(retry, attempt, chance());
+            if let (true, true, Some(retry)) = (worth, number < of, &step.retry) {
+                let wait = backoff::wait(retry, number, attempt::chance());
                 let (delay_seconds, error) = (wait.as_secs_f64(), error.what.clone());
-                self.emitter.emit(Fact::Retrying { step: reference.clone(), attempt, of, delay_seconds, error });
+                self.emitter.emit(Fact::Retrying {
+                    step: reference.clone(),
+                    attempt: number,
+                    of,
+                    delay_seconds,
+                    error,
+                });
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     _ = limit.cancelled() => {}
                 }
                 if limit.reason().is_none() {
-                    attempt += 1;
+                    number += 1;
                     continue;
                 }
             }
             let error = Some(error);
-            return StepEnd { status, attempts: attempt, seconds: seconds(), outputs: None, error, reason: None };
+            return StepEnd { status, attempts: number, seconds: seconds(), outputs: None, error, reason: None };
+        }
+    }
+
+    /// Says which paths of a step mean little when the program was started in the root folder.
+    pub(super) fn warn_of_paths(&self, step: &StepPlan, with: &Value, reference: &StepRef) {
+        if let (true, Some(entry)) = (self.request.at_root, self.request.registry.get(&step.uses)) {
+            for text in paths::warnings(entry, with) {
+                self.emitter.emit(Fact::Line { step: Some(reference.clone()), level: Level::Warn, text });
+            }
         }
     }
 
@@ -347,97 +357,6 @@ impl<'a> Runner<'a> {
         };
         Failure { kind, step: step.to_owned(), error, hint: None }
     }
-}
-
-/// Decides and does one attempt, in a task of its own so that a panic in an executor is a failed step and no more.
-async fn attempt_once(
-    entry: &'static Entry,
-    with: Value,
-    look: Look,
-    emitter: &Arc<Emitter>,
-    reference: &StepRef,
-    attempt: u32,
-) -> Result<Value, StepError> {
-    let cancel = look.cancel.clone();
-    let (emitter, step) = (Arc::clone(emitter), reference.clone());
-    let mut task = tokio::spawn(async move {
-        let decided = entry.plan(with, &look).await?;
-        let lines = decided.preview.lines.clone();
-        emitter.emit(Fact::Decided { step, attempt, lines });
-        if look.cancel.is_cancelled() {
-            return Err(StepError::cancelled());
-        }
-        let touch = Touch::begin(look);
-        decided.apply(&touch).await
-    });
-    let given_up = async {
-        cancel.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    let joined = tokio::select! {
-        joined = &mut task => joined,
-        () = given_up => {
-            task.abort();
-            return Err(StepError::cancelled());
-        }
-    };
-    joined.unwrap_or_else(|error| {
-        let said = match error.try_into_panic() {
-            Ok(panic) => panic_text(panic.as_ref()),
-            Err(_) => "the task was ended".to_owned(),
-        };
-        Err(StepError::new(format!("an internal fault: {said}"))
-            .hint("please report it; nothing after this step was done"))
-    })
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
-}
-
-/// What an attempt's error means once it is known whether it was told to stop.
-fn judge(error: StepError, step: &StepPlan, cancel: &Cancel, limit: &Cancel) -> (Status, StepError) {
-    match (cancel.reason(), limit.reason()) {
-        (Some(Reason::Deadline), None) => {
-            let limit = step.timeout.map(|t| t.to_string()).unwrap_or_default();
-            let mut said = StepError::new(format!("the step's timeout of {limit} passed")).class(Class::Timeout);
-            if error.class != Class::Cancelled {
-                said.what = format!("{}; {}", said.what, error.what);
-            }
-            (Status::TimedOut, said)
-        }
-        (Some(_), Some(Reason::Deadline)) => (Status::TimedOut, StepError::new("the plan's timeout passed")),
-        (Some(reason), _) => (Status::Cancelled, StepError::new(stopped(reason).0.error).class(Class::Cancelled)),
-        (None, _) if error.class == Class::Timeout => (Status::TimedOut, error),
-        (None, _) => (Status::Failed, error),
-    }
-}
-
-/// Whether a kind of failure named under `retry.errors` covers this one.
-fn covers(on: RetryOn, status: Status, class: Class) -> bool {
-    match on {
-        RetryOn::Transient => class.is_transient(),
-        RetryOn::Timeout => status == Status::TimedOut,
-        RetryOn::Exit(code) => class == Class::Exit(code),
-    }
-}
-
-/// A number between 0 and 1 for the jitter.
-fn chance() -> f64 {
-    let mut byte = [0u8; 1];
-    match getrandom::fill(&mut byte) {
-        Ok(()) => f64::from(byte[0]) / 255.0,
-        Err(_) => 1.0,
-    }
-}
-
-/// Keeps the panic hook from printing a payload that may quote a secret: the failed step says it, masked.
-pub fn quiet_panics() {
-    panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        tracing::debug!("panic at {place}");
-    }));
 }
 
 /// The level at which a dry run says what it could not look at.

@@ -9,6 +9,9 @@ use serde::de::IntoDeserializer;
 use super::{Fault, Look, Preview, Step, StepError, Touch};
 use crate::value::Value;
 
+/// The key of a JSON Schema that marks the path of a file or folder, or a list of them.
+pub const PATH_MARK: &str = "x-runplan-path";
+
 /// The key of a JSON Schema that marks connection settings.
 pub const DATABASE_MARK: &str = "x-runplan-database";
 
@@ -86,6 +89,28 @@ impl Entry {
         };
         let parts = ["allOf", "anyOf"].into_iter().filter_map(|k| field.get(k).and_then(|v| v.as_array())).flatten();
         std::iter::once(field).chain(parts).any(|s| marked(s) || by_reference(s))
+    }
+
+    /// The parameters that name files or folders, each as the keys that lead to it.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        fn walk(field: &serde_json::Value, root: &serde_json::Value, here: &[String], found: &mut Vec<Vec<String>>) {
+            if field.get(PATH_MARK).is_some() {
+                found.push(here.to_vec());
+                return;
+            }
+            let name = field.get("$ref").and_then(|r| r.as_str()).and_then(|r| r.strip_prefix('#'));
+            name.and_then(|n| root.pointer(n)).into_iter().for_each(|target| walk(target, root, here, found));
+            let parts =
+                ["allOf", "anyOf"].into_iter().filter_map(|k| field.get(k).and_then(|v| v.as_array())).flatten();
+            parts.for_each(|part| walk(part, root, here, found));
+            for (key, inner) in field.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
+                walk(inner, root, &[here, std::slice::from_ref(key)].concat(), found);
+            }
+        }
+        let schema = self.params();
+        let mut found = Vec::new();
+        walk(schema.as_value(), schema.as_value(), &[], &mut found);
+        found
     }
 
     /// Reads the parameters and decides.

@@ -31,6 +31,7 @@ pub struct Params {
     stdin: Option<Secret>,
     /// The folder to run it in.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     cwd: Option<String>,
     /// The exit statuses that mean success.
     #[serde(default = "zero")]

@@ -20,8 +20,10 @@ use crate::value::Value;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// The file to copy.
+    #[schemars(extend("x-runplan-path" = true))]
     from: String,
     /// The folder to copy it to.
+    #[schemars(extend("x-runplan-path" = true))]
     to: String,
     /// Whether the folder is made when it is missing. A missing one is often a share that is not mounted.
     #[serde(default)]

@@ -22,6 +22,7 @@ pub struct Params {
     statement: Option<String>,
     /// A file with one or more statements, instead of `statement`.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     file: Option<String>,
     /// The values of `$1`, `$2`, …; a list is an array, a map JSON. Only for a single statement.
     #[serde(default)]

@@ -23,6 +23,7 @@ pub struct Params {
     /// Files, folders with all below them, or patterns with `*`, `?` and `**`. Symbolic links are not followed; each must
     /// name something.
     #[schemars(length(min = 1))]
+    #[schemars(extend("x-runplan-path" = true))]
     files: Vec<String>,
     /// The archive to make.
     archive: archive::Settings,

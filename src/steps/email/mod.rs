@@ -43,6 +43,7 @@ pub struct Params {
     body: Option<String>,
     /// Files to attach. Only the log of the run is masked on its way into the file: mind what others hold.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     attach: Vec<String>,
     /// The most that is taken of one attachment. Of a larger text the beginning and the end go along, another file is
     /// left out.

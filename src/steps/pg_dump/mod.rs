@@ -35,6 +35,7 @@ pub struct Params {
     archive: Option<archive::Settings>,
     /// The file to make instead of an archive: the dump as it is, neither compressed nor encrypted.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     file: Option<String>,
     /// Dump only these schemas; patterns of pg_dump, each of which must match something.
     #[serde(default)]

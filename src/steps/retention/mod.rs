@@ -26,6 +26,7 @@ use rules::{Candidate, Policy, Verdict, decide};
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// The folder.
+    #[schemars(extend("x-runplan-path" = true))]
     dir: String,
     /// How many archives stay, the newest.
     #[schemars(range(min = 1))]
