@@ -15,8 +15,11 @@ const CALLS: &str = "execve,execveat,connect,bind,sendto,sendmsg,open,openat,ope
                      rename,renameat,renameat2,link,linkat,symlink,symlinkat,chmod,fchmod,fchmodat,chown,fchown,fchownat,\
                      truncate,ftruncate,utimensat,mknod,mknodat,kill,tkill,flock";
 
+/// Files by path, each with size, time and content.
+type Files = BTreeMap<String, (u64, String, Vec<u8>)>;
+
 /// Every file below a folder with its size, time and content.
-fn files(dir: &Path, found: &mut BTreeMap<String, (u64, String, Vec<u8>)>) {
+fn files(dir: &Path, found: &mut Files) {
     for entry in std::fs::read_dir(dir).expect("a folder").flatten() {
         let path = entry.path();
         let meta = path.symlink_metadata().expect("it is there");
@@ -30,7 +33,7 @@ fn files(dir: &Path, found: &mut BTreeMap<String, (u64, String, Vec<u8>)>) {
     }
 }
 
-fn snapshot(world: &World) -> (BTreeMap<String, (u64, String, Vec<u8>)>, String) {
+fn snapshot(world: &World) -> (Files, String) {
     let mut found = BTreeMap::new();
     files(&world.path(""), &mut found);
     let dump = Command::new("pg_dump").args(["--inserts", "--restrict-key=0", world.db()]).output().expect("pg_dump");
