@@ -6,6 +6,7 @@
 
 mod bare;
 mod crypt;
+mod deflate;
 mod record;
 mod zip;
 

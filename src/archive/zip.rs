@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Datelike, Local, Timelike};
 use sha2::{Digest, Sha256};
-use zlib_rs::{Deflate, Status};
 
 use super::crypt::{CODE, Crypt, OVERHEAD, SALT};
+use super::deflate;
 use super::record::Record;
 use super::{Compression, Encryption, Settings};
 use crate::cancel::Cancel;
@@ -19,8 +19,6 @@ use crate::step::{StepError, Touch};
 
 /// Bytes handled at a time.
 const CHUNK: usize = 256 * 1024;
-/// The level of deflate: fast rather than small, since the night waits for it.
-const LEVEL: i32 = 2;
 /// Where the sizes of the zip64 field stand behind the start of a local header and its name.
 const LOCAL: u64 = 30;
 
@@ -150,45 +148,39 @@ impl Writer {
         crypt: &mut Option<Crypt>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u32, StepError> {
-        let mut deflate = (self.compression == Compression::Deflate).then(|| Deflate::new(LEVEL, false, 15));
-        let mut input = vec![0u8; CHUNK];
-        let mut output = vec![0u8; CHUNK];
+        let mut deflate = (self.compression == Compression::Deflate).then(deflate::Encoder::new);
+        let mut input = vec![0u8; deflate::CHUNK];
+        let mut output = Vec::new();
         let mut crc = 0u32;
         loop {
-            if self.cancel.is_cancelled() {
-                return Err(StepError::cancelled());
+            let mut filled = 0;
+            while filled < input.len() {
+                if self.cancel.is_cancelled() {
+                    return Err(StepError::cancelled());
+                }
+                match from.read(&mut input[filled..]) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(StepError::because(format!("reading what becomes `{}`", entry.name), &e)),
+                }
+                progress(entry.size + filled as u64);
             }
-            let count = match from.read(&mut input) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                other => other.map_err(|e| StepError::because(format!("reading what becomes `{}`", entry.name), &e))?,
-            };
-            crc = zlib_rs::crc32::crc32(crc, &input[..count]);
-            entry.size += count as u64;
-            progress(entry.size);
-            let last = count == 0;
-            let Some(deflate) = &mut deflate else {
-                self.put(&mut input[..count], entry, crypt)?;
+            let chunk = &mut input[..filled];
+            crc = zlib_rs::crc32::crc32(crc, chunk);
+            entry.size += chunk.len() as u64;
+            let last = chunk.len() < deflate::CHUNK;
+            if let Some(deflate) = &mut deflate {
+                deflate.chunk(chunk, &mut output);
                 if last {
-                    return Ok(crc);
+                    output.extend(deflate::END);
                 }
-                continue;
-            };
-            let flush = if last { zlib_rs::DeflateFlush::Finish } else { zlib_rs::DeflateFlush::NoFlush };
-            let mut taken = 0;
-            loop {
-                let (before_in, before_out) = (deflate.total_in(), deflate.total_out());
-                let status = deflate
-                    .compress(&input[taken..count], &mut output, flush)
-                    .map_err(|e| StepError::new(format!("compressing: {}", e.as_str())))?;
-                taken += usize::try_from(deflate.total_in() - before_in).unwrap_or(0);
-                let made = usize::try_from(deflate.total_out() - before_out).unwrap_or(0);
-                self.put(&mut output[..made], entry, crypt)?;
-                if status == Status::StreamEnd {
-                    return Ok(crc);
-                }
-                if !last && taken == count && made < CHUNK {
-                    break;
-                }
+                self.put(&mut output, entry, crypt)?;
+            } else {
+                self.put(chunk, entry, crypt)?;
+            }
+            if last {
+                return Ok(crc);
             }
         }
     }
