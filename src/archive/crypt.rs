@@ -12,8 +12,6 @@ use zeroize::Zeroizing;
 pub const SALT: usize = 16;
 /// Bytes of the authentication code behind it.
 pub const CODE: usize = 10;
-/// Bytes that an entry grows by: salt, password check, authentication code.
-pub const OVERHEAD: u64 = (SALT + 2 + CODE) as u64;
 
 /// The keys of one entry, in use.
 pub struct Crypt {

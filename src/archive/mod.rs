@@ -2,11 +2,15 @@
 //!
 //! An archive is a standard zip (PKWARE APPNOTE 6.3) whose entries are encrypted by the WinZip AES specification (AE-2).
 //! It is written as `<name>.partial` in its own folder, flushed, read back and checked, and only then gets its name.
-//! Memory does not grow with what is stored.
+//! Memory does not grow with what is stored: two chunks a thread and two more, of a mebibyte each.
 
 mod bare;
+mod codec;
 mod crypt;
 mod deflate;
+mod frame;
+mod pipe;
+mod pipeline;
 mod record;
 mod zip;
 
@@ -15,11 +19,14 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use codec::Codec;
+
 use crate::files;
 use crate::secret::Secret;
 use crate::step::{Fault, Look, StepError};
 
 pub use bare::Bare;
+pub use pipe::Pipe;
 pub use record::{Content, LIMIT, Record, SCHEMA_VERSION, Server};
 pub use zip::{Sealed, Writer};
 
@@ -39,6 +46,11 @@ pub struct Settings {
     /// How it is compressed.
     #[serde(default)]
     pub compression: Compression,
+    /// How many threads compress: the processors of the machine, at most 4, unless it is given. More than there are
+    /// processors are not used.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 64))]
+    pub threads: Option<u8>,
 }
 
 /// How an archive is encrypted.
@@ -59,7 +71,7 @@ pub enum Compression {
     /// Deflate, which every reader knows.
     #[default]
     Deflate,
-    /// Not at all.
+    /// Not at all: kept as deflate's stored blocks, which any reader finds the end of.
     Store,
 }
 
@@ -100,6 +112,9 @@ impl Settings {
             return Err(StepError::new(format!("the archive `{}` is to be encrypted and has no password", self.path))
                 .hint("give `archive.password` a secret, or write `encryption: none`"));
         }
+        if self.threads.is_some_and(|threads| !(1..=64).contains(&threads)) {
+            return Err(StepError::new("`archive.threads` is from 1 to 64"));
+        }
         Ok(())
     }
 }
@@ -119,6 +134,21 @@ pub fn unused(look: &Look, path: &Path) -> Result<(), StepError> {
             .hint("remove it, or use another name"));
     }
     Ok(())
+}
+
+impl Settings {
+    fn codec(&self) -> Codec {
+        match self.compression {
+            Compression::Deflate => Codec::Fast,
+            Compression::Store => Codec::Store,
+        }
+    }
+
+    /// How many threads compress. A machine that does not say what it has is taken for one processor.
+    fn workers(&self) -> usize {
+        let machine = std::thread::available_parallelism().map_or(1, usize::from);
+        machine.min(self.threads.map_or(4, usize::from)).max(1)
+    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn record(sealed: &Sealed) -> Record {
 
 fn settings(path: &std::path::Path, encryption: Encryption, compression: Compression) -> Settings {
     let path = path.to_string_lossy().into_owned();
-    Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")) }
+    Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")), threads: None }
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_partial_of_a_dead_run_is_cleared_and_one_of_a_live_run_is_not() {
 #[test]
 fn a_byte_that_changed_on_the_disk_is_seen_before_the_archive_gets_its_name() {
     use std::os::unix::fs::FileExt;
-    for encryption in [Encryption::Aes256, Encryption::None] {
+    for (encryption, at) in [(Encryption::Aes256, 100_000), (Encryption::None, 100_000), (Encryption::Aes256, 12)] {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.zip");
         let mut writer = Writer::create(&touch(), &settings(&path, encryption, Compression::Store)).expect("a writer");
@@ -148,9 +148,51 @@ fn a_byte_that_changed_on_the_disk_is_seen_before_the_archive_gets_its_name() {
         writer.entry("x", &mut Cursor::new(&data), &mut |_| {}).expect("an entry");
         let partial =
             std::fs::OpenOptions::new().write(true).open(dir.path().join("a.zip.partial")).expect("the partial");
-        partial.write_all_at(&[1], 100_000).expect("a changed byte");
+        // In the data; in the header, of which an authentication code knows nothing.
+        partial.write_all_at(&[1], at).expect("a changed byte");
         let error = writer.seal().err().expect("it is seen");
         assert!(error.what.contains("not what was written"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 0);
     }
+}
+
+/// What another implementation would be given: no chance in it.
+fn fixed() -> super::zip::Chance {
+    let now = || chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("a time").into();
+    super::zip::Chance { salt: || Ok(*b"sixteen of salt."), now }
+}
+
+/// Gives what it has in pieces of a size.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.1.min(buffer.len());
+        Read::read(&mut self.0, &mut buffer[..count])
+    }
+}
+
+#[test]
+fn the_same_input_settings_and_salt_give_the_same_bytes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data: Vec<u8> = (0..3_000_000u64).map(|i| (i * i / 977 % 251) as u8).collect();
+    let mut hashes = std::collections::BTreeSet::new();
+    for (workers, piece) in [(1, usize::MAX), (2, 4_096), (3, 65_536), (7, 3_001)] {
+        let path = dir.path().join(format!("{workers}.zip"));
+        let mut writer =
+            Writer::create(&touch(), &settings(&path, Encryption::Aes256, Compression::Deflate)).expect("a writer");
+        writer.chance = fixed();
+        writer.pipeline = super::pipeline::Pipeline::new(super::codec::Codec::Fast, workers);
+        writer.entry("a.dump", &mut Pieces(&data, piece), &mut |_| {}).expect("an entry");
+        writer.entry("manifest.json", &mut Cursor::new(b"{}"), &mut |_| {}).expect("an entry");
+        let sealed = writer.seal().expect("sealed");
+        let partial = dir.path().join(format!("{workers}.zip.partial"));
+        let read = std::fs::read(&partial).expect("the partial");
+        assert_eq!(read.len() as u64, sealed.bytes);
+        use sha2::Digest;
+        let hash: String = sha2::Sha256::digest(&read).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hash, sealed.sha256);
+        hashes.insert(hash);
+    }
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
 }

@@ -1,47 +1,44 @@
-//! Writing a zip: local headers whose sizes are filled in once they are known, a central directory, zip64 throughout.
-//!
-//! Sizes stand in the local header and not behind the data, since some readers cannot read a stored entry otherwise.
+//! Writing an archive from its first byte to its last, reading it back, giving it its name.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
-use chrono::{DateTime, Datelike, Local, Timelike};
+use chrono::{DateTime, Local};
+use crossbeam_channel::{Sender, bounded};
 use sha2::{Digest, Sha256};
 
-use super::crypt::{CODE, Crypt, OVERHEAD, SALT};
-use super::deflate;
+use super::codec::Chunk;
+use super::crypt::{CODE, Crypt, SALT};
+use super::frame::{self, Entry};
+use super::pipeline::{Pipeline, Take};
 use super::record::Record;
-use super::{Compression, Encryption, Settings};
+use super::{Encryption, Settings};
 use crate::cancel::Cancel;
 use crate::files::{self, Partial};
 use crate::step::{StepError, Touch};
 
-/// Bytes handled at a time.
-const CHUNK: usize = 256 * 1024;
-/// Where the sizes of the zip64 field stand behind the start of a local header and its name.
-const LOCAL: u64 = 30;
+/// Bytes read back at a time.
+const PIECE: usize = 512 * 1024;
+/// After so many bytes the disk is told to take them, so that the end has less to wait for.
+const FLUSH: u64 = 16 << 20;
 
-/// What is known of an entry for the central directory.
-struct Entry {
-    name: String,
-    header: u64,
-    data: u64,
-    crc: u32,
-    size: u64,
-    packed: u64,
-    /// Checksum of the bytes as packed, for reading back what no authentication code protects.
-    packed_crc: u32,
-    dos_time: [u8; 4],
+/// What differs from one archive to the next though its content is the same.
+pub(super) struct Chance {
+    pub salt: fn() -> Result<[u8; SALT], StepError>,
+    pub now: fn() -> DateTime<Local>,
 }
 
 /// An archive that is being written, as `<path>.partial`. Dropped before its end, it leaves nothing.
 pub struct Writer {
-    out: BufWriter<File>,
+    out: Out,
     path: PathBuf,
     partial: Partial,
     entries: Vec<Entry>,
-    compression: Compression,
+    pub(super) pipeline: Pipeline,
+    pub(super) chance: Chance,
+    method: u16,
     password: Option<zeroize::Zeroizing<String>>,
     cancel: Cancel,
 }
@@ -52,8 +49,23 @@ pub struct Sealed {
     pub(super) path: PathBuf,
     /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256 as read back from the disk, in hexadecimal.
+    /// SHA-256 as written and as read back from the disk, in hexadecimal.
     pub sha256: String,
+}
+
+/// A file that is only ever appended to, with the hash of all that was written.
+struct Out {
+    file: BufWriter<File>,
+    hash: Sha256,
+    at: u64,
+    flushed: u64,
+    flusher: Flusher,
+}
+
+/// A thread that tells the disk to take what was written, while more is.
+struct Flusher {
+    poke: Sender<()>,
+    thread: JoinHandle<io::Result<()>>,
 }
 
 pub(super) fn failed(doing: &str, path: &Path, error: &io::Error) -> StepError {
@@ -65,11 +77,68 @@ pub(super) fn failed(doing: &str, path: &Path, error: &io::Error) -> StepError {
     }
 }
 
+fn random() -> Result<[u8; SALT], StepError> {
+    let mut salt = [0u8; SALT];
+    getrandom::fill(&mut salt).map_err(|e| StepError::new(format!("the system gives no random numbers: {e}")))?;
+    Ok(salt)
+}
+
+impl Out {
+    fn new(file: File) -> io::Result<Self> {
+        let (poke, poked) = bounded::<()>(1);
+        let shared = file.try_clone()?;
+        // What goes wrong at a flush is told once, and the last flush would not hear of it: the first failure is kept.
+        let thread = thread::spawn(move || poked.iter().try_for_each(|()| shared.sync_data()));
+        let file = BufWriter::with_capacity(64 * 1024, file);
+        Ok(Self { file, hash: Sha256::new(), at: 0, flushed: 0, flusher: Flusher { poke, thread } })
+    }
+
+    fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        self.hash.update(data);
+        self.file.write_all(data)?;
+        self.at += data.len() as u64;
+        if self.at - self.flushed >= FLUSH {
+            self.flushed = self.at;
+            // One that is still at work, or has failed, is let be.
+            let _ = self.flusher.poke.try_send(());
+        }
+        Ok(())
+    }
+
+    /// Everything on the disk: the file, its size and its hash.
+    fn finish(self) -> io::Result<(File, u64, [u8; 32])> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        drop(self.flusher.poke);
+        self.flusher.thread.join().unwrap_or_else(|_| Err(io::Error::other("the flush stopped")))?;
+        file.sync_all()?;
+        Ok((file, self.at, self.hash.finalize().into()))
+    }
+}
+
+/// Encrypts, hashes and writes the chunks of one entry.
+struct Packing<'a> {
+    out: &'a mut Out,
+    path: &'a Path,
+    crypt: Option<Crypt>,
+    crc: u32,
+}
+
+impl Take for Packing<'_> {
+    fn take(&mut self, chunk: &mut Chunk) -> Result<(), StepError> {
+        match &mut self.crypt {
+            Some(crypt) => crypt.encrypt(&mut chunk.output),
+            None => self.crc = zlib_rs::crc32::crc32(self.crc, &chunk.input),
+        }
+        self.out.put(&chunk.output).map_err(|e| failed("writing", self.path, &e))
+    }
+}
+
 impl Writer {
     /// Begins an archive. Missing folders above it are made (0700); the file itself is 0600.
     ///
     /// # Errors
-    /// No password where one is needed, a name that exists, a folder that cannot be written.
+    /// No password where one is needed, settings that do not fit together, a name that exists, a folder that cannot be
+    /// written.
     pub fn create(touch: &Touch, settings: &Settings) -> Result<Self, StepError> {
         settings.check()?;
         let password = settings.password.as_ref().map(|p| zeroize::Zeroizing::new(touch.open(p).to_owned()));
@@ -83,233 +152,92 @@ impl Writer {
             files::make_private_dir(dir).map_err(|e| failed("making the folder", dir, &e))?;
         }
         let partial = Partial::create(touch, &path).map_err(|e| failed("creating", &path, &e))?;
-        let file = partial.file().try_clone().map_err(|e| failed("creating", &path, &e))?;
+        let out = partial.file().try_clone().and_then(Out::new).map_err(|e| failed("creating", &path, &e))?;
         Ok(Self {
-            out: BufWriter::with_capacity(CHUNK, file),
+            out,
             path,
             partial,
             entries: Vec::new(),
-            compression: settings.compression,
+            pipeline: Pipeline::new(settings.codec(), settings.workers()),
+            chance: Chance { salt: random, now: Local::now },
+            method: frame::DEFLATE,
             password,
             cancel: touch.cancel().clone(),
         })
     }
 
     /// Adds an entry with everything that `from` gives; `progress` hears how many bytes were taken. Gives their number.
+    /// After an error the archive is of no use any more.
     ///
     /// # Errors
-    /// Reading or writing failed, or the work was cancelled.
+    /// Reading or writing failed, the work was cancelled, or the name is one that readers would not unpack.
     pub fn entry(&mut self, name: &str, from: &mut dyn Read, progress: &mut dyn FnMut(u64)) -> Result<u64, StepError> {
-        let written = |e: &io::Error, path: &Path| failed("writing", path, e);
-        let header = self.out.stream_position().map_err(|e| written(&e, &self.path))?;
+        if name.is_empty() || name.len() > usize::from(u16::MAX) {
+            return Err(StepError::new(format!("an entry cannot be called by {} bytes", name.len())));
+        }
         let mut entry = Entry {
             name: name.to_owned(),
-            header,
+            header: self.out.at,
             data: 0,
             crc: 0,
             size: 0,
             packed: 0,
-            packed_crc: 0,
-            dos_time: dos_time(Local::now()),
+            method: self.method,
+            encrypted: self.password.is_some(),
+            time: (self.chance.now)(),
         };
-        let local = self.local_header(&entry);
-        entry.data = header + local.len() as u64;
-        self.out.write_all(&local).map_err(|e| written(&e, &self.path))?;
+        let mut head = entry.local();
+        entry.data = entry.header + head.len() as u64;
         let mut crypt = None;
         if let Some(password) = &self.password {
-            let mut salt = [0u8; SALT];
-            getrandom::fill(&mut salt)
-                .map_err(|e| StepError::new(format!("the system gives no random numbers: {e}")))?;
+            let salt = (self.chance.salt)()?;
             let fresh = Crypt::new(password.as_bytes(), &salt);
-            self.out
-                .write_all(&salt)
-                .and_then(|()| self.out.write_all(&fresh.verifier))
-                .map_err(|e| written(&e, &self.path))?;
-            entry.packed += OVERHEAD;
+            head.extend(salt);
+            head.extend(fresh.verifier);
             crypt = Some(fresh);
         }
-        let crc = self.pump(from, &mut entry, &mut crypt, progress)?;
-        if let Some(crypt) = crypt {
-            self.out.write_all(&crypt.code()).map_err(|e| written(&e, &self.path))?;
-        } else {
-            // AE-2 keeps no checksum of the plain text.
-            entry.crc = crc;
-        }
-        self.fill_sizes(&entry).map_err(|e| written(&e, &self.path))?;
+        self.out.put(&head).map_err(|e| failed("writing", &self.path, &e))?;
+        let mut packing = Packing { out: &mut self.out, path: &self.path, crypt, crc: 0 };
+        entry.size = self.pipeline.run(from, progress, &self.cancel, &mut packing)?;
+        // AE-2 keeps no checksum of the plain text.
+        entry.crc = packing.crc;
+        let code = packing.crypt.map(Crypt::code);
+        let mut tail = code.map(Vec::from).unwrap_or_default();
+        entry.packed = self.out.at + tail.len() as u64 - entry.data;
+        tail.extend(entry.descriptor());
+        self.out.put(&tail).map_err(|e| failed("writing", &self.path, &e))?;
         let size = entry.size;
         self.entries.push(entry);
         Ok(size)
     }
 
-    fn pump(
-        &mut self,
-        from: &mut dyn Read,
-        entry: &mut Entry,
-        crypt: &mut Option<Crypt>,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<u32, StepError> {
-        let mut deflate = (self.compression == Compression::Deflate).then(deflate::Encoder::new);
-        let mut input = vec![0u8; deflate::CHUNK];
-        let mut output = Vec::new();
-        let mut crc = 0u32;
-        loop {
-            let mut filled = 0;
-            while filled < input.len() {
-                if self.cancel.is_cancelled() {
-                    return Err(StepError::cancelled());
-                }
-                match from.read(&mut input[filled..]) {
-                    Ok(0) => break,
-                    Ok(count) => filled += count,
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(StepError::because(format!("reading what becomes `{}`", entry.name), &e)),
-                }
-                progress(entry.size + filled as u64);
-            }
-            let chunk = &mut input[..filled];
-            crc = zlib_rs::crc32::crc32(crc, chunk);
-            entry.size += chunk.len() as u64;
-            let last = chunk.len() < deflate::CHUNK;
-            if let Some(deflate) = &mut deflate {
-                deflate.chunk(chunk, &mut output);
-                if last {
-                    output.extend(deflate::END);
-                }
-                self.put(&mut output, entry, crypt)?;
-            } else {
-                self.put(chunk, entry, crypt)?;
-            }
-            if last {
-                return Ok(crc);
-            }
-        }
-    }
-
-    fn put(&mut self, data: &mut [u8], entry: &mut Entry, crypt: &mut Option<Crypt>) -> Result<(), StepError> {
-        if let Some(crypt) = crypt {
-            crypt.encrypt(data);
-        }
-        entry.packed += data.len() as u64;
-        entry.packed_crc = zlib_rs::crc32::crc32(entry.packed_crc, data);
-        self.out.write_all(data).map_err(|e| failed("writing", &self.path, &e))
-    }
-
-    fn method(&self) -> u16 {
-        if self.compression == Compression::Deflate { 8 } else { 0 }
-    }
-
-    /// Version needed, flags, method, time, checksum: what local and central headers share.
-    fn common(&self, entry: &Entry) -> Vec<u8> {
-        let aes = self.password.is_some();
-        let mut out = Vec::new();
-        out.extend(if aes { 51u16 } else { 45 }.to_le_bytes());
-        // Bit 0: encrypted; bit 11: the name is UTF-8.
-        out.extend((0x0800u16 | u16::from(aes)).to_le_bytes());
-        out.extend(if aes { 99 } else { self.method() }.to_le_bytes());
-        out.extend(entry.dos_time);
-        out.extend(entry.crc.to_le_bytes());
-        out.extend([0xff; 8]);
-        out.extend(u16::try_from(entry.name.len()).unwrap_or(u16::MAX).to_le_bytes());
-        out
-    }
-
-    /// The zip64 field with both sizes and, in the central directory, the offset; and the AES field.
-    fn extra(&self, entry: &Entry, central: bool) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend(1u16.to_le_bytes());
-        out.extend(if central { 24u16 } else { 16 }.to_le_bytes());
-        out.extend(entry.size.to_le_bytes());
-        out.extend(entry.packed.to_le_bytes());
-        if central {
-            out.extend(entry.header.to_le_bytes());
-        }
-        if self.password.is_some() {
-            out.extend([0x01, 0x99, 7, 0, 2, 0, b'A', b'E', 3]);
-            out.extend(self.method().to_le_bytes());
-        }
-        out
-    }
-
-    fn local_header(&self, entry: &Entry) -> Vec<u8> {
-        let extra = self.extra(entry, false);
-        let mut out = b"PK\x03\x04".to_vec();
-        out.extend(self.common(entry));
-        out.extend(u16::try_from(extra.len()).unwrap_or(u16::MAX).to_le_bytes());
-        out.extend(entry.name.as_bytes());
-        out.extend(extra);
-        out
-    }
-
-    fn fill_sizes(&mut self, entry: &Entry) -> io::Result<()> {
-        let end = self.out.stream_position()?;
-        self.out.seek(SeekFrom::Start(entry.header + 14))?;
-        self.out.write_all(&entry.crc.to_le_bytes())?;
-        self.out.seek(SeekFrom::Start(entry.header + LOCAL + entry.name.len() as u64 + 4))?;
-        self.out.write_all(&entry.size.to_le_bytes())?;
-        self.out.write_all(&entry.packed.to_le_bytes())?;
-        self.out.seek(SeekFrom::Start(end)).map(drop)
-    }
-
-    /// Ends the archive, flushes it to the disk and reads every byte back: the authentication code or checksum of each
-    /// entry must be the one that was written.
+    /// Ends the archive, flushes it to the disk and reads every byte back: the hash must be that of what was written, and
+    /// each authentication code that of what stands before it.
     ///
     /// # Errors
     /// Writing failed, or what is on the disk is not what was written.
     pub fn seal(mut self) -> Result<Sealed, StepError> {
-        let path = self.path.clone();
-        self.directory().map_err(|e| failed("writing", &path, &e))?;
-        let mut file = self.out.into_inner().map_err(|e| failed("writing", &path, e.error()))?;
-        file.sync_all().map_err(|e| failed("flushing", &path, &e))?;
+        let path = self.path;
+        let start = self.out.at;
+        let directory = |out: &mut Out, entries: &[Entry]| {
+            entries.iter().try_for_each(|entry| out.put(&entry.central()))?;
+            out.put(&frame::end(entries.len() as u64, start, out.at))
+        };
+        directory(&mut self.out, &self.entries).map_err(|e| failed("writing", &path, &e))?;
+        let (mut file, bytes, hash) = self.out.finish().map_err(|e| failed("flushing", &path, &e))?;
         #[cfg(target_os = "linux")]
         {
             // Otherwise the pages in memory would be compared with themselves.
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
-        for entry in &self.entries {
-            check_entry(&mut file, entry, self.password.as_ref().map(|p| p.as_bytes()), &self.cancel)
-                .map_err(|e| unread(&self.cancel, &path, &e))?;
+        let password = self.password.as_ref().map(|p| p.as_bytes());
+        let cancel = &self.cancel;
+        let read = read_back(&mut file, &self.entries, password, cancel).map_err(|e| unread(cancel, &path, &e))?;
+        if read != (bytes, hash) {
+            return Err(unread(cancel, &path, &io::Error::other("it is not what was written")));
         }
-        let (bytes, sha256) = hash(&file, &self.cancel).map_err(|e| unread(&self.cancel, &path, &e))?;
+        let sha256 = hash.iter().map(|b| format!("{b:02x}")).collect();
         Ok(Sealed { partial: self.partial, path, bytes, sha256 })
-    }
-
-    fn directory(&mut self) -> io::Result<()> {
-        let start = self.out.stream_position()?;
-        for entry in &self.entries {
-            let extra = self.extra(entry, true);
-            let mut out = b"PK\x01\x02".to_vec();
-            // Made by version 6.3 on Unix, so that the attributes are a Unix mode.
-            out.extend([63, 3]);
-            out.extend(self.common(entry));
-            out.extend(u16::try_from(extra.len()).unwrap_or(u16::MAX).to_le_bytes());
-            out.extend([0; 6]);
-            out.extend((0o100_600u32 << 16).to_le_bytes());
-            out.extend([0xff; 4]);
-            out.extend(entry.name.as_bytes());
-            out.extend(extra);
-            self.out.write_all(&out)?;
-        }
-        let end = self.out.stream_position()?;
-        let count = self.entries.len() as u64;
-        let mut out = b"PK\x06\x06".to_vec();
-        out.extend(44u64.to_le_bytes());
-        out.extend([63, 3, 51, 0]);
-        out.extend([0; 8]);
-        for number in [count, count, end - start, start] {
-            out.extend(number.to_le_bytes());
-        }
-        out.extend(b"PK\x06\x07\0\0\0\0");
-        out.extend(end.to_le_bytes());
-        out.extend(1u32.to_le_bytes());
-        out.extend(b"PK\x05\x06\0\0\0\0");
-        let short = |n: u64| u16::try_from(n).unwrap_or(u16::MAX).to_le_bytes();
-        let long = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
-        out.extend(short(count));
-        out.extend(short(count));
-        out.extend(long(end - start));
-        out.extend(long(start));
-        out.extend([0, 0]);
-        self.out.write_all(&out)
     }
 }
 
@@ -341,61 +269,70 @@ impl Sealed {
     }
 }
 
+/// Reads a whole file once. Gives its size and hash, after each entry's authentication code was compared. Hash and codes
+/// are reckoned side by side where there are two processors.
+fn read_back(
+    file: &mut File,
+    entries: &[Entry],
+    password: Option<&[u8]>,
+    cancel: &Cancel,
+) -> io::Result<(u64, [u8; 32])> {
+    file.seek(SeekFrom::Start(0))?;
+    let (send_full, full) = bounded::<Vec<u8>>(4);
+    let (send_empty, empty) = bounded(4);
+    thread::scope(|scope| {
+        let hasher = scope.spawn(move || {
+            let mut hash = Sha256::new();
+            for piece in full {
+                hash.update(&piece);
+                // One too many is let go.
+                let _ = send_empty.try_send(piece);
+            }
+            hash.finalize().into()
+        });
+        let size = file.metadata()?.len();
+        let mut at = 0;
+        // Reads up to a place, handing on each piece before it is hashed.
+        let mut advance = |to: u64, see: &mut dyn FnMut(&[u8])| {
+            while at < to {
+                if cancel.is_cancelled() {
+                    return Err(io::Error::other("told to stop"));
+                }
+                let count = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
+                let mut piece = empty.try_recv().unwrap_or_default();
+                piece.resize(count, 0);
+                file.read_exact(&mut piece)?;
+                see(&piece);
+                at += count as u64;
+                send_full.send(piece).map_err(|_| io::Error::other("the hash stopped"))?;
+            }
+            Ok(())
+        };
+        for entry in entries.iter().filter(|_| password.is_some()) {
+            let broken = |what: &str| io::Error::other(format!("the entry `{}` {what}", entry.name));
+            advance(entry.data, &mut |_| {})?;
+            let mut head = Vec::new();
+            advance(entry.data + SALT as u64 + 2, &mut |piece| head.extend_from_slice(piece))?;
+            let salt = *head.first_chunk().unwrap_or(&[0; SALT]);
+            let mut crypt = Crypt::new(password.unwrap_or_default(), &salt);
+            if head[SALT..] != crypt.verifier {
+                return Err(broken("does not know its password"));
+            }
+            let end = entry.data + entry.packed;
+            advance(end - CODE as u64, &mut |piece| crypt.authenticate(piece))?;
+            let mut code = Vec::new();
+            advance(end, &mut |piece| code.extend_from_slice(piece))?;
+            if code != crypt.code() {
+                return Err(broken("is not what was written"));
+            }
+        }
+        advance(size, &mut |_| {})?;
+        drop(send_full);
+        Ok((size, hasher.join().map_err(|_| io::Error::other("the hash stopped"))?))
+    })
+}
+
 /// What reading back failed at; being told to stop is no fault of the archive.
 pub(super) fn unread(cancel: &Cancel, path: &Path, error: &io::Error) -> StepError {
     if cancel.is_cancelled() { StepError::cancelled() } else { failed("reading back", path, error) }
-}
-
-fn check_entry(file: &mut File, entry: &Entry, password: Option<&[u8]>, cancel: &Cancel) -> io::Result<()> {
-    file.seek(SeekFrom::Start(entry.data))?;
-    let mut from = BufReader::with_capacity(CHUNK, file);
-    let broken = |what: &str| io::Error::other(format!("the entry `{}` {what}", entry.name));
-    let Some(password) = password else {
-        let mut crc = 0;
-        read_through(&mut from, entry.packed, cancel, &mut |data| crc = zlib_rs::crc32::crc32(crc, data))?;
-        return if crc == entry.packed_crc { Ok(()) } else { Err(broken("is not what was written")) };
-    };
-    let mut salt = [0u8; SALT];
-    from.read_exact(&mut salt)?;
-    let mut crypt = Crypt::new(password, &salt);
-    let mut verifier = [0u8; 2];
-    from.read_exact(&mut verifier)?;
-    if verifier != crypt.verifier {
-        return Err(broken("does not know its password"));
-    }
-    read_through(&mut from, entry.packed - OVERHEAD, cancel, &mut |data| crypt.authenticate(data))?;
-    let mut code = [0u8; CODE];
-    from.read_exact(&mut code)?;
-    if code == crypt.code() { Ok(()) } else { Err(broken("is not what was written")) }
-}
-
-/// Hands `left` bytes on, a buffer at a time.
-fn read_through(from: &mut impl Read, mut left: u64, cancel: &Cancel, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = vec![0u8; CHUNK];
-    while left > 0 {
-        if cancel.is_cancelled() {
-            return Err(io::Error::other("told to stop"));
-        }
-        let count = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        from.read_exact(&mut buffer[..count])?;
-        take(&buffer[..count]);
-        left -= count as u64;
-    }
-    Ok(())
-}
-
-pub(super) fn hash(mut file: &File, cancel: &Cancel) -> io::Result<(u64, String)> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut digest = Sha256::new();
-    let bytes = file.metadata()?.len();
-    read_through(&mut file, bytes, cancel, &mut |data| digest.update(data))?;
-    Ok((bytes, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
-}
-
-/// Time and date as MS-DOS kept them, in local time, to two seconds.
-fn dos_time(time: DateTime<Local>) -> [u8; 4] {
-    let year = u32::try_from(time.year().clamp(1980, 2107) - 1980).unwrap_or(0);
-    let clock = (time.hour() << 11) | (time.minute() << 5) | (time.second() / 2);
-    let date = (year << 9) | (time.month() << 5) | time.day();
-    ((date << 16) | clock).to_le_bytes()
 }

@@ -39,7 +39,7 @@ pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut 
             let _ = rustix::fs::fadvise(target, 0, None, rustix::fs::Advice::DontNeed);
         }
         target.seek(SeekFrom::Start(0))?;
-        let (again, found) = pump(touch, &mut target, &mut |_| {}, &mut |_| Ok(()))?;
+        let (again, found) = hash_of(touch, &mut target)?;
         if (again, &found) != (bytes, &sha256) {
             return Err(io::Error::other("the copy that was read back is not what was copied"));
         }
@@ -52,7 +52,15 @@ pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut 
 /// # Errors
 /// It cannot be read, or the work was cancelled.
 pub fn hash(touch: &Touch, path: &Path) -> io::Result<(u64, String)> {
-    pump(touch, &mut File::open(path)?, &mut |_| {}, &mut |_| Ok(()))
+    hash_of(touch, &mut File::open(path)?)
+}
+
+/// Size and SHA-256 of everything that a reader gives.
+///
+/// # Errors
+/// It cannot be read, or the work was cancelled.
+pub fn hash_of(touch: &Touch, from: &mut impl Read) -> io::Result<(u64, String)> {
+    pump(touch, from, &mut |_| {}, &mut |_| Ok(()))
 }
 
 fn pump(

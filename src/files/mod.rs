@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::step::{Env, Look};
 
-pub use copying::{Copied, copy, hash};
+pub use copying::{Copied, copy, hash, hash_of};
 pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
 pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};

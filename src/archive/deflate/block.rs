@@ -250,7 +250,7 @@ fn fixed_length(symbol: usize) -> u8 {
 }
 
 /// One stored block: its length, the complement of it, the bytes (RFC 1951, 3.2.4).
-fn store(piece: &[u8], bits: &mut Bits) {
+pub fn store(piece: &[u8], bits: &mut Bits) {
     bits.put(0, 3);
     bits.align();
     let length = piece.len() as u16;

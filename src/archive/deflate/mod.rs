@@ -34,6 +34,15 @@ pub const fn bound(length: usize) -> usize {
     length + 5 * length.div_ceil(STORED)
 }
 
+/// Puts a chunk as stored blocks in place of what `out` held.
+pub fn store(data: &[u8], out: &mut Vec<u8>) {
+    let mut bits = bits::Bits::begin(out, bound(data.len()));
+    for piece in data.chunks(STORED) {
+        block::store(piece, &mut bits);
+    }
+    bits.end();
+}
+
 /// Compresses chunk after chunk. It holds about 300 KiB.
 pub struct Encoder {
     parser: Parser,

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::Work;
-use crate::archive::{Bare, Sealed, Writer};
+use crate::archive::{Bare, Pipe, Sealed, Writer};
 use crate::process::{self, Job};
 use crate::step::{Class, Progress, StepError, Touch, Unit};
 
@@ -73,7 +73,10 @@ pub async fn fill(
 ) -> Result<(Sink, u64), StepError> {
     let program = kind.program();
     let mut running = process::start(touch, job, true)?;
-    let pipe = running.output().ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
+    let pipe = running
+        .output()
+        .map(Pipe::new)
+        .ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
     let log = touch.log().clone();
     let packing = tokio::task::spawn_blocking(move || {
         let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new() };
