@@ -1,34 +1,92 @@
-//! A finding as text for a terminal.
+//! Findings as text for people, drawn by the renderer that rustc uses.
 
-use super::{Finding, Severity, Sources};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// The findings as people read them: place, severity, code, message, help.
+use super::{Finding, Severity, SourceId, Sources, Span};
+
+/// The findings as people read them: what is wrong, where, and what to do, with the lines of the source.
+///
+/// Without colour there is not one escape byte in it, whatever the source has.
 pub fn render(sources: &Sources, findings: &[Finding], color: bool) -> String {
-    let bold = |text: &str| if color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for finding in findings {
-        let place = sources.place(finding.span);
-        let severity = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let head = bold(&format!("{severity}[{}]: {}", finding.code, finding.message));
-        out += &format!("{head}\n  --> {}:{}:{}\n", place.file, place.line, place.column);
-        let line = sources.get(finding.span.source).text.lines().nth(place.line - 1).unwrap_or_default();
-        let width = if place.end_line == place.line { place.end_column.saturating_sub(place.column).max(1) } else { 1 };
-        let number = place.line.to_string();
-        let gutter = " ".repeat(number.len());
-        let pad: String = line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let label = finding.label.as_ref().map(|l| format!(" {l}")).unwrap_or_default();
-        out += &format!("{gutter} |\n{number} | {line}\n{gutter} | {pad}{}{label}\n", "^".repeat(width));
-        for (span, text) in &finding.related {
-            let place = sources.place(*span);
-            out += &format!("{gutter} = note: {}:{}:{}: {text}\n", place.file, place.line, place.column);
-        }
-        if let Some(help) = &finding.help {
-            out += &format!("{gutter} = help: {help}\n");
-        }
-        out.push('\n');
+        out += &renderer.render(&[group(sources, finding)]);
+        out += "\n\n";
     }
     out
+}
+
+fn group<'s>(sources: &'s Sources, finding: &'s Finding) -> Group<'s> {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(clean(&finding.message)).id(finding.code.to_string());
+    let mut group = Group::with_title(title);
+    let own = finding.span.source;
+    let mut others: Vec<SourceId> = finding.related.iter().map(|(s, _)| s.source).filter(|s| *s != own).collect();
+    others.dedup();
+    for source in std::iter::once(own).chain(others) {
+        let related: Vec<_> = finding.related.iter().filter(|(s, _)| s.source == source).collect();
+        let primary = (source == own).then_some(finding.span);
+        let spans = primary.into_iter().chain(related.iter().map(|(s, _)| *s));
+        let (low, high, line) = window(sources, spans);
+        let text = sources.get(source);
+        let local = |span: Span| {
+            let span = first_line(&text.text, span);
+            span.start - low..span.end - low
+        };
+        let mut snippet = Snippet::source(&text.text[low..high]).line_start(line).path(text.name.as_str());
+        if let Some(span) = primary {
+            let annotation = AnnotationKind::Primary.span(local(span));
+            snippet = snippet.annotation(match &finding.label {
+                Some(label) => annotation.label(clean(label)),
+                None => annotation,
+            });
+        }
+        for (span, text) in related {
+            snippet = snippet.annotation(AnnotationKind::Context.span(local(*span)).label(clean(text)));
+        }
+        group = group.element(snippet);
+    }
+    match &finding.help {
+        Some(help) => group.element(Level::HELP.message(clean(help))),
+        None => group,
+    }
+}
+
+/// The whole lines that hold these spans, and the number of the first.
+fn window(sources: &Sources, spans: impl Iterator<Item = Span>) -> (usize, usize, usize) {
+    let (mut low, mut high, mut line) = (usize::MAX, 0, 1);
+    for span in spans {
+        let source = sources.get(span.source);
+        let span = first_line(&source.text, span);
+        if span.start < low {
+            low = source.text[..span.start].rfind('\n').map_or(0, |i| i + 1);
+            line = source.line_column(span.start).0;
+        }
+        let end = source.text[span.end..].find('\n').map_or(source.text.len(), |i| span.end + i);
+        high = high.max(end);
+    }
+    (low.min(high), high, line)
+}
+
+/// A place of many lines is shown by the first of them.
+fn first_line(text: &str, span: Span) -> Span {
+    let start = text.floor_char_boundary(span.start.min(text.len()));
+    let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
+    let line = text[start..end].split('\n').next().unwrap_or_default().trim_end();
+    Span { start, end: start + line.len(), ..span }
+}
+
+/// A text that may quote a plan, in one line and without control characters.
+fn clean(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| match c {
+            '\n' | '\r' | '\t' => c.escape_default().collect::<Vec<_>>(),
+            c if c.is_control() => c.escape_unicode().collect(),
+            c => vec![c],
+        })
+        .collect()
 }

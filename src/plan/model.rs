@@ -312,6 +312,7 @@ impl JsonSchema for RetryOn {
         schemars::json_schema!({
             "type": "string",
             "pattern": "^(transient|timeout|exit:[0-9]{1,3})$",
+            "x-runplan-expected": "`transient`, `timeout` or `exit:N`",
             "examples": ["transient", "timeout", "exit:75"]
         })
     }

@@ -1,5 +1,7 @@
 //! The shape of a plan as JSON Schema, from the model and the registry: what the checker walks and what editors read.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -14,6 +16,49 @@ const TEMPLATE: &str = "\\$\\{\\{";
 
 /// The key of a schema that marks a place where a template works.
 pub const TEMPLATE_MARK: &str = "x-runplan-template";
+
+/// The key of a schema that says in words what its pattern wants.
+pub const EXPECTED_MARK: &str = "x-runplan-expected";
+
+/// The lists of steps.
+pub const SECTIONS: [&str; 4] = ["steps", "on_failure", "on_success", "finally"];
+
+/// What the checker walks, built once a process for each registry.
+#[derive(Debug)]
+pub struct Schemas {
+    /// Everything but the steps.
+    pub frame: Value,
+    /// A step without what `uses` decides.
+    pub step: Value,
+    /// The parameters by executor.
+    executors: Map<String, Value>,
+}
+
+impl Schemas {
+    /// The schemas of a registry.
+    pub fn of(registry: &Registry) -> Arc<Self> {
+        static BUILT: Mutex<Vec<(usize, usize, Arc<Schemas>)>> = Mutex::new(Vec::new());
+        // A registry is static: its address names it.
+        let (at, length) = (registry.0.as_ptr().addr(), registry.0.len());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., schemas)) = built.iter().find(|(a, l, _)| (*a, *l) == (at, length)) {
+            return Arc::clone(schemas);
+        }
+        let mut frame = frame(registry);
+        for section in SECTIONS {
+            frame["properties"][section].as_object_mut().map(|list| list.remove("items"));
+        }
+        let executors = registry.names().filter_map(|n| Some((n.to_owned(), params(registry, n)?))).collect();
+        let schemas = Arc::new(Self { frame, step: step(registry), executors });
+        built.push((at, length, Arc::clone(&schemas)));
+        schemas
+    }
+
+    /// The schema of an executor's parameters.
+    pub fn params(&self, name: &str) -> Option<&Value> {
+        self.executors.get(name)
+    }
+}
 
 /// The schema with the mark of [`TEMPLATE_MARK`] on these of its properties, or on itself.
 fn marked(mut schema: Value, properties: &[&str]) -> Value {
@@ -62,7 +107,7 @@ fn step(registry: &Registry) -> Value {
         "type": "object", "additionalProperties": false, "required": ["uses"],
         "description": "One step: what it uses, with which parameters, and when.",
         "properties": {
-            "id": { "type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "The name by which others refer to the step." },
+            "id": { "type": "string", "pattern": "^[a-z][a-z0-9_]*$", EXPECTED_MARK: "small letters, digits and `_`, a letter first", "description": "The name by which others refer to the step." },
             "name": { "type": "string", "description": "A line for people.", TEMPLATE_MARK: true },
             "uses": { "type": "string", "enum": registry.names().collect::<Vec<_>>(), "description": "The executor." },
             "with": { "type": "object", "description": "The parameters of the executor." },
@@ -89,7 +134,7 @@ pub fn frame(registry: &Registry) -> Value {
         "type": "object", "additionalProperties": false, "required": ["version", "name", "steps"],
         "properties": {
             "version": { "type": "integer", "enum": [1], "description": "The version of the plan language." },
-            "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$", "description": "The plan's name." },
+            "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$", EXPECTED_MARK: "small letters, digits, `_` and `-`, a letter first", "description": "The plan's name." },
             "description": { "type": "string", "description": "What the plan is for." },
             "params": named(of::<Param>(), "Typed inputs."),
             "secrets": named(marked(of::<Source>(), &["file", "command"]), "Where each secret comes from, never its value."),
@@ -157,7 +202,7 @@ pub fn editor(registry: &Registry) -> Value {
             }))
         })
         .collect();
-    for list in ["steps", "on_failure", "on_success", "finally"] {
+    for list in SECTIONS {
         root["properties"][list]["items"]["allOf"] = Value::Array(branches.clone());
     }
     for name in registry.names() {

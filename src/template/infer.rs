@@ -1,5 +1,6 @@
 //! The type of an expression before the run, and what in it cannot go together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::syntax::{Ast, Kind, Op};
@@ -10,28 +11,7 @@ use crate::value::Value;
 pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
     match &ast.kind {
         Kind::Const(value) => of_value(value),
-        Kind::Var(name) => entry(scope, name),
-        Kind::Attr(of, name, range) => {
-            let of = infer(of, scope, problems);
-            if matches!(of, Type::Bool | Type::Int | Type::Float | Type::Text | Type::List(_) | Type::Null) {
-                problems.push(Problem::new(ProblemKind::Type, range, format!("{} has no `{name}`", of.name())));
-            }
-            entry(&of, name)
-        }
-        Kind::Item(of, index) => {
-            let of = infer(of, scope, problems);
-            let at = infer(index, scope, problems);
-            match (&of, &at, &index.kind) {
-                (Type::Map(_) | Type::Open(_), _, Kind::Const(Value::Text(name))) => entry(&of, name),
-                (Type::List(items), Type::Int | Type::Any, _) => (**items).clone(),
-                (Type::Open(values), ..) => (**values).clone(),
-                (Type::Bool | Type::Int | Type::Float | Type::Text | Type::Null, ..) => {
-                    problems.push(Problem::new(ProblemKind::Type, &index.range, format!("{} has no items", of.name())));
-                    Type::Any
-                }
-                _ => Type::Any,
-            }
-        }
+        Kind::Var(_) | Kind::Attr(..) | Kind::Item(..) => look_up(ast, scope, problems).into_owned(),
         Kind::Not(of) => boolean(of, scope, problems),
         Kind::Neg(of) => match infer(of, scope, problems) {
             found @ (Type::Int | Type::Float | Type::Any | Type::Secret) => found,
@@ -107,16 +87,88 @@ pub fn of_value(value: &Value) -> Type {
     }
 }
 
-fn entry(of: &Type, name: &str) -> Type {
-    match of {
-        Type::Map(map) => map.get(name).cloned().unwrap_or(Type::Any),
-        Type::Open(values) => (**values).clone(),
-        Type::Secret => Type::Secret,
-        _ => Type::Any,
+/// The type behind a name, borrowed from the scope as far as it goes: a scope of a thousand steps is not copied.
+fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'s, Type> {
+    match &ast.kind {
+        Kind::Var(name) => Cow::Borrowed(entry(scope, name)),
+        Kind::Attr(of, name, range) => {
+            let of = look_up(of, scope, problems);
+            if matches!(&*of, Type::Bool | Type::Int | Type::Float | Type::Text | Type::List(_) | Type::Null) {
+                problems.push(Problem::new(ProblemKind::Type, range, format!("{} has no `{name}`", of.name())));
+            }
+            within(of, |of| entry(of, name))
+        }
+        Kind::Item(of, index) => {
+            let of = look_up(of, scope, problems);
+            let at = infer(index, scope, problems);
+            match (&*of, &at, &index.kind) {
+                (Type::Map(_) | Type::Open(_), _, Kind::Const(Value::Text(name))) => within(of, |of| entry(of, name)),
+                (Type::List(_), Type::Int | Type::Any, _) | (Type::Open(_), ..) => within(of, |of| match of {
+                    Type::List(items) | Type::Open(items) => items,
+                    _ => &Type::Any,
+                }),
+                // Which entry it is will only be known in the run: if one is a secret, this may be it.
+                (Type::Map(map), Type::Text | Type::Any, _) => {
+                    Cow::Owned(if map.values().any(has_secret) { Type::Secret } else { Type::Any })
+                }
+                (Type::Secret, ..) | (_, Type::Secret, _) => Cow::Owned(Type::Secret),
+                (Type::Any, ..) => Cow::Owned(Type::Any),
+                (Type::List(_) | Type::Map(_), ..) => {
+                    let wanted = if matches!(&*of, Type::List(_)) { "an integer" } else { "a text" };
+                    let message = format!("{} is read by {wanted}, found {}", of.name(), at.name());
+                    problems.push(Problem::new(ProblemKind::Type, &index.range, message));
+                    Cow::Owned(Type::Any)
+                }
+                _ => {
+                    problems.push(Problem::new(ProblemKind::Type, &index.range, format!("{} has no items", of.name())));
+                    Cow::Owned(Type::Any)
+                }
+            }
+        }
+        _ => Cow::Owned(infer(ast, scope, problems)),
     }
 }
 
-/// The type of what may be either; a secret on one side makes a secret.
+/// A part of a type, borrowed when the whole is.
+fn within<'s>(of: Cow<'s, Type>, part: impl for<'t> Fn(&'t Type) -> &'t Type) -> Cow<'s, Type> {
+    match of {
+        Cow::Borrowed(of) => Cow::Borrowed(part(of)),
+        Cow::Owned(of) => Cow::Owned(part(&of).clone()),
+    }
+}
+
+fn entry<'t>(of: &'t Type, name: &str) -> &'t Type {
+    match of {
+        Type::Map(map) => map.get(name).unwrap_or(&Type::Any),
+        Type::Open(values) => values,
+        Type::Secret => &Type::Secret,
+        _ => &Type::Any,
+    }
+}
+
+/// Whether a secret is in it, at any depth.
+fn has_secret(found: &Type) -> bool {
+    match found {
+        Type::Secret => true,
+        Type::List(items) | Type::Open(items) => has_secret(items),
+        Type::Map(map) => map.values().any(has_secret),
+        _ => false,
+    }
+}
+
+impl Type {
+    /// The type of what may be either; a secret on one side makes a secret.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        join(self, other)
+    }
+
+    /// Whether a secret is in it, at any depth.
+    pub fn has_secret(&self) -> bool {
+        has_secret(self)
+    }
+}
+
 fn join(left: Type, right: Type) -> Type {
     match (left, right) {
         (Type::Secret, _) | (_, Type::Secret) => Type::Secret,
@@ -126,7 +178,14 @@ fn join(left: Type, right: Type) -> Type {
             (Type::Any, other) | (other, Type::Any) => Type::List(Box::new(other)),
             (a, b) => Type::List(Box::new(join(a, b))),
         },
-        _ => Type::Any,
+        // A secret inside one of two different things may be met whatever is taken out of them.
+        (a, b) => {
+            if has_secret(&a) || has_secret(&b) {
+                Type::Secret
+            } else {
+                Type::Any
+            }
+        }
     }
 }
 
@@ -278,10 +337,9 @@ fn filter(
             format!("the filter `{name}` takes {takes}, found {}", found.name()),
         ));
     }
-    if found == Type::Secret
-        || given.contains(&Type::Secret)
-        || found == Type::List(Box::new(Type::Secret)) && name != "length"
-    {
+    // The number of items says nothing of them; the first of several may itself be a list with a secret in it.
+    let inside = matches!(&found, Type::List(items) if has_secret(items)) && name == "join";
+    if found == Type::Secret || given.contains(&Type::Secret) || inside {
         return Type::Secret;
     }
     match (name, found) {

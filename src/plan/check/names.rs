@@ -1,41 +1,97 @@
 //! Names and types in templates: what they read must exist, what they give must fit its place.
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde_json::Value;
 
-use super::shape::{kinds, solid};
-use super::{CALL, EXPOSED, NAME, SYNTAX, TYPE, WRAPPED_WHEN, Work};
+use super::codes::{CALL, EXPOSED, MAYBE_MISSING, NAME, NOT_SECRET, SYNTAX, TOO_EARLY, TYPE, WRAPPED_WHEN};
+use super::shape::{kinds, solid, variants, wanted};
+use super::{Work, steps};
 use crate::diag::{Finding, nearest};
-use crate::document::{Kind, Node};
+use crate::document::{Kind, Node, Style};
+use crate::secret::SCHEMA_MARK;
 use crate::template::{self, Name, Problem, ProblemKind, Type};
 
-impl Work<'_> {
-    pub(super) fn when(&mut self, node: &Node) {
+/// Where a template stands, as far as that says what it may read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Area {
+    Secrets,
+    /// Vars, the database, the logs, the lock.
+    Before,
+    Step,
+}
+
+/// A place that templates stand in.
+pub(super) struct Place<'p> {
+    pub area: Area,
+    pub scope: &'p Type,
+    /// The step's place in the list of all.
+    pub step: Option<usize>,
+    /// The conditions that hold when it is rendered.
+    pub holds: BTreeSet<String>,
+    /// Steps whose end is asked for before it is rendered.
+    pub asked: HashSet<String>,
+}
+
+impl<'p> Place<'p> {
+    pub fn before(area: Area, scope: &'p Type) -> Self {
+        Self { area, scope, step: None, holds: BTreeSet::new(), asked: HashSet::new() }
+    }
+}
+
+/// The expression of a condition that is written as a template.
+pub(super) fn bare(when: &str) -> Option<&str> {
+    let text = when.trim();
+    let inner = text.strip_prefix("${{").or_else(|| text.strip_prefix("{{"))?;
+    Some(inner.strip_suffix("}}")?.trim())
+}
+
+/// The parts of a condition that all hold when it does.
+pub(super) fn conjuncts(when: &str) -> BTreeSet<String> {
+    let text = when.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.contains(" or ") || text.contains(" if ") {
+        return BTreeSet::from([text]);
+    }
+    text.split(" and ").map(str::to_owned).collect()
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn when(&self, node: &'a Node, place: &Place<'_>) {
         let Some(text) = node.text() else { return };
-        if let Some(bare) = text.trim().strip_prefix("${{").and_then(|t| t.strip_suffix("}}")) {
+        if let Some(bare) = bare(text) {
             let finding =
                 Finding::error(WRAPPED_WHEN, node.span, "`when` is an expression as it stands, without `${{ }}`");
-            let bare = bare.trim();
-            let finding = finding.help("leave out the `${{` and the `}}`");
+            let finding = finding.help(format!("write `when: {bare}`"));
             // Only a text that is one whole expression can be mended by taking the marks away.
-            let one = template::parse(text.trim()).is_ok_and(|t| t.whole().is_some());
-            let plain = node.style == crate::document::Style::Plain;
-            self.findings.push(if one && plain { finding.fix(node.span, bare, true) } else { finding });
+            let one = template::parse_expression(bare).is_ok();
+            let plain = node.style == Style::Plain && !bare.contains(": ") && !bare.contains(" #");
+            let replacement = if plain { bare.to_owned() } else { serde_json::to_string(bare).unwrap_or_default() };
+            let inline = !matches!(node.style, Style::Block | Style::Alias);
+            self.push(if one && inline { finding.fix(node.span, replacement, true) } else { finding });
             return;
         }
         match template::parse_expression(text) {
             Err(problem) => self.problem(node, &problem),
             Ok(expression) => {
-                self.names(node, &expression.names());
-                let (found, problems) = expression.infer(&Type::Map(self.types.clone()));
+                let names = expression.names();
+                self.names(node, &names, place);
+                let (found, problems) = expression.infer(place.scope);
                 problems.iter().for_each(|p| self.problem(node, p));
                 if !matches!(found, Type::Bool | Type::Any) && problems.is_empty() {
-                    self.error(TYPE, node.span, format!("`when` needs a boolean, found {}", found.name()));
+                    let finding =
+                        Finding::error(TYPE, node.span, format!("`when` needs true or false, found {}", found.name()));
+                    self.push(match found {
+                        Type::Text => finding.help(format!("compare it: `{text} != \"\"`")),
+                        Type::Int | Type::Float => finding.help(format!("compare it: `{text} > 0`")),
+                        Type::List(_) => finding.help(format!("compare its length: `{text} | length > 0`")),
+                        _ => finding,
+                    });
                 }
             }
         }
     }
 
-    pub(super) fn problem(&mut self, node: &Node, problem: &Problem) {
+    pub(super) fn problem(&self, node: &Node, problem: &Problem) {
         let span = node.locate(self.text, problem.range.start, problem.range.end);
         let code = match problem.kind {
             ProblemKind::Syntax => SYNTAX,
@@ -44,76 +100,223 @@ impl Work<'_> {
             ProblemKind::Type => TYPE,
         };
         let finding = Finding::error(code, span, problem.message.clone());
-        self.findings.push(match &problem.help {
+        let finding = match &problem.help {
+            Some(help) if help.starts_with("did you mean") => finding.label(help.clone()),
             Some(help) => finding.help(help.clone()),
             None => finding,
+        };
+        self.push(match &problem.replacement {
+            Some(text) if span != node.span => finding.fix(span, text.clone(), false),
+            _ => finding,
         });
     }
 
     /// Whether every name exists, segment by segment.
-    pub(super) fn names(&mut self, node: &Node, names: &[Name]) {
+    fn names(&self, node: &'a Node, names: &[Name], place: &Place<'_>) {
         for name in names {
-            let mut here = Type::Map(self.types.clone());
-            for (segment, range) in name.path.iter().zip(&name.ranges) {
-                let Type::Map(map) = &here else {
-                    if let Type::Open(values) = here {
-                        here = *values;
-                        continue;
-                    }
-                    break;
-                };
-                if let Some(next) = map.get(segment) {
-                    here = next.clone();
-                    continue;
+            let mut here = place.scope;
+            for (depth, (segment, range)) in name.path.iter().zip(&name.ranges).enumerate() {
+                match here {
+                    Type::Open(values) => here = values,
+                    Type::Map(map) => match map.get(segment) {
+                        Some(next) => here = next,
+                        None => {
+                            self.unknown(node, name, depth, range, map.keys().map(String::as_str), place);
+                            break;
+                        }
+                    },
+                    _ => break,
                 }
-                let span = node.locate(self.text, range.start, range.end);
-                let what = if range.start == name.range.start {
-                    format!("there is no `{segment}`")
-                } else {
-                    let before: Vec<&str> =
-                        name.path.iter().take_while(|s| *s != segment).map(String::as_str).collect();
-                    format!("`{}` has no `{segment}`", before.join("."))
-                };
-                let finding = Finding::error(NAME, span, what);
-                let keys: Vec<&str> = map.keys().map(String::as_str).collect();
-                self.findings.push(match nearest(segment, keys.iter().copied()) {
-                    Some(near) => finding.label(format!("did you mean `{near}`?")),
-                    None if keys.is_empty() => finding,
-                    None => finding.help(format!("there are {}", keys.join(", "))),
-                });
-                break;
+            }
+            if !name.defaulted {
+                self.maybe_missing(node, name, names, place);
             }
         }
     }
 
-    /// Every template below a node, with the schema of the place it stands in.
-    pub(super) fn templates(&mut self, node: &Node, schema: &Value) {
+    fn unknown<'k>(
+        &self,
+        node: &'a Node,
+        name: &Name,
+        depth: usize,
+        range: &std::ops::Range<usize>,
+        keys: impl Iterator<Item = &'k str> + Clone,
+        place: &Place<'_>,
+    ) {
+        let segment = &name.path[depth];
+        let span = node.locate(self.text, range.start, range.end);
+        if depth == 0 {
+            return self.unknown_root(node, segment, span, keys, place);
+        }
+        let before = name.path[..depth].join(".");
+        if before == "steps"
+            && let Some(at) = self.ids.get(segment.as_str())
+        {
+            let step = &self.steps[*at];
+            let message = match place.step {
+                Some(own) if own == *at => format!("step `{segment}` reads itself"),
+                Some(own) if self.steps[own].section == step.section => {
+                    format!("step `{segment}` runs later than this one")
+                }
+                _ => format!("step `{segment}` of `{}` cannot be read here", step.section),
+            };
+            let finding = Finding::error(TOO_EARLY, span, message);
+            let id = step.id.map_or(step.node.span, |n| n.span);
+            return self.push(if place.step == Some(*at) { finding } else { finding.related(id, "it stands here") });
+        }
+        let finding = Finding::error(NAME, span, format!("`{before}` has no `{segment}`"));
+        // `params.backup-dir` reads as a subtraction.
+        let dashed = format!("{segment}-");
+        if let Some(whole) = keys.clone().find(|k| k.starts_with(&dashed)) {
+            return self.push(finding.help(format!("a name with a `-` is read as `{before}[\"{whole}\"]`")));
+        }
+        let near = nearest(segment, keys.clone());
+        if let Some(near) = near
+            && matches!(before.as_str(), "params" | "vars" | "secrets" | "steps")
+        {
+            // What was meant is in use: one mistake is one finding.
+            self.usage.borrow_mut().names.insert((before.clone(), near.to_owned()));
+        }
+        let declared = near.and_then(|near| self.root.get(&before).and_then(|n| n.entry(near)).map(|e| e.key_span));
+        let finding = match near {
+            Some(near) => {
+                let finding = finding.label(format!("did you mean `{near}`?"));
+                if span == node.span { finding } else { finding.fix(span, near, false) }
+            }
+            None if keys.clone().next().is_none() && before == "steps" => {
+                finding.help("no step with an `id` stands before this one")
+            }
+            None if keys.clone().next().is_none() && matches!(before.as_str(), "params" | "vars" | "secrets") => {
+                finding.help(format!("declare it under `{before}`"))
+            }
+            None if keys.clone().next().is_none() => finding,
+            None => finding.help(format!("there are {}", keys.collect::<Vec<_>>().join(", "))),
+        };
+        self.push(match declared {
+            Some(place) => finding.related(place, "a similar name is declared here"),
+            None => finding,
+        });
+    }
+
+    fn unknown_root<'k>(
+        &self,
+        node: &Node,
+        root: &str,
+        span: crate::diag::Span,
+        keys: impl Iterator<Item = &'k str> + Clone,
+        place: &Place<'_>,
+    ) {
+        let here = match root {
+            "steps" => Some("`steps` cannot be read here, which is computed before the first step"),
+            "failure" => Some("`failure` is known in `on_failure` and `finally` only"),
+            "target" => Some("`target` is known in a plan with `targets` only"),
+            "vars" | "database" | "secrets" if place.area == Area::Secrets => {
+                Some("a secret is fetched before vars, the database and other secrets are known")
+            }
+            _ => None,
+        };
+        if let Some(message) = here {
+            return self.error(NAME, span, message);
+        }
+        let finding = Finding::error(NAME, span, format!("there is no `{root}`"));
+        let word = match root.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "y" => Some("true"),
+            "no" | "off" | "n" => Some("false"),
+            _ => None,
+        };
+        let declared = ["params", "vars", "secrets", "steps"].into_iter().find(|k| {
+            matches!(place.scope, Type::Map(roots) if matches!(roots.get(*k), Some(Type::Map(map)) if map.contains_key(root)))
+        });
+        let replacement = match (word, declared) {
+            (Some(word), _) => Some(word.to_owned()),
+            (None, Some(key)) => {
+                self.usage.borrow_mut().names.insert((key.to_owned(), root.to_owned()));
+                Some(format!("{key}.{root}"))
+            }
+            _ => nearest(root, keys.clone()).map(str::to_owned),
+        };
+        self.push(match replacement {
+            Some(text) => {
+                let finding = finding.label(format!("did you mean `{text}`?"));
+                if span == node.span && node.style != Style::Plain { finding } else { finding.fix(span, text, false) }
+            }
+            None => finding.help(format!("there are {}", keys.collect::<Vec<_>>().join(", "))),
+        });
+    }
+
+    /// What a name reads may not be there when the run comes to it.
+    fn maybe_missing(&self, node: &Node, name: &Name, all: &[Name], place: &Place<'_>) {
+        let path: Vec<&str> = name.path.iter().map(String::as_str).collect();
+        let at = || node.locate(self.text, name.range.start, name.range.end);
+        if let ["database", key @ ("password" | "sslrootcert" | "connect_timeout"), ..] = path.as_slice() {
+            if self.root.get("database").is_none_or(|d| d.get(key).is_none()) {
+                let message = format!("`database.{key}` is there only when the environment gives it");
+                let finding = Finding::warning(MAYBE_MISSING, at(), message);
+                self.push(finding.help(format!("set it under `database`, or write `database.{key} | default(…)`")));
+            }
+            return;
+        }
+        let ["steps", id, "outputs", ..] = path.as_slice() else { return };
+        let Some(step) = self.ids.get(id).map(|i| &self.steps[*i]) else { return };
+        let here = place.step.map(|i| &self.steps[i]);
+        let asks = |n: &Name| n.path.get(1).is_some_and(|i| i == id) && n.path.get(2).is_some_and(|s| s == "status");
+        if place.asked.contains(*id) || all.iter().any(asks) {
+            return;
+        }
+        let handler = here.is_some_and(|h| matches!(h.section, "on_failure" | "finally") && h.section != step.section);
+        let (why, second) = if handler {
+            (format!("step `{id}` may not have run, and then has no outputs"), None)
+        } else if step.continues() {
+            let flag = step.node.entry("continue_on_error").map(|e| e.key_span);
+            (
+                format!("step `{id}` may fail, and then has no outputs"),
+                flag.map(|s| (s, "the run goes on all the same")),
+            )
+        } else if let Some(when) = step.when.filter(|w| w.text().is_some() || matches!(w.kind, Kind::Bool(false))) {
+            if when.text().is_some_and(|w| conjuncts(w).is_subset(&place.holds)) {
+                return;
+            }
+            (
+                format!("step `{id}` may be skipped, and then has no outputs"),
+                Some((when.span, "skipped when this is false")),
+            )
+        } else {
+            return;
+        };
+        let finding = Finding::warning(MAYBE_MISSING, at(), why);
+        let finding = finding.help(format!("add `| default(…)`, or a `when: steps.{id}.status == \"ok\"`"));
+        self.push(match second {
+            Some((span, text)) => finding.related(span, text),
+            None => finding,
+        });
+    }
+
+    /// Every template below a node, with the schema of the place it stands in; without one, anything may stand there.
+    pub(super) fn templates(&self, node: &'a Node, schema: Option<&Value>, key: &str, place: &Place<'_>) {
+        static ANY: Value = Value::Null;
         match &node.kind {
             Kind::Map(entries) => {
+                let schema = schema.map(|s| of_kind(s, "object"));
                 for entry in entries {
-                    let open = schema.get("additionalProperties").filter(|v| v.is_object());
-                    let inner = solid(schema)
-                        .pointer(&format!("/properties/{}", entry.key))
-                        .or(open)
-                        .cloned()
-                        .unwrap_or_default();
-                    self.templates(&entry.value, &inner);
+                    let inner = schema.map(|s| property(s, &entry.key).unwrap_or(&ANY));
+                    self.templates(&entry.value, inner, &entry.key, place);
                 }
             }
             Kind::List(items) => {
-                let inner = solid(schema).get("items").cloned().unwrap_or_default();
-                items.iter().for_each(|i| self.templates(i, &inner));
+                let inner = schema.map(|s| of_kind(s, "array").get("items").unwrap_or(&ANY));
+                items.iter().for_each(|i| self.templates(i, inner, key, place));
             }
-            Kind::Text(text) if text.contains("${{") => match template::parse(text) {
+            Kind::Text(text) if text.contains("${{") => match &*self.parse(text) {
                 Err(problems) => problems.iter().for_each(|p| self.problem(node, p)),
                 Ok(template) => {
-                    for expression in template.expressions() {
-                        self.names(node, &expression.names());
-                    }
-                    let (found, problems) = template.infer(&Type::Map(self.types.clone()));
+                    let names: Vec<Name> = template.expressions().flat_map(template::Expression::names).collect();
+                    self.names(node, &names, place);
+                    let (found, problems) = template.infer(place.scope);
                     problems.iter().for_each(|p| self.problem(node, p));
-                    let found = tainted(&template, &self.hidden).unwrap_or(found);
-                    self.fits(node, &found, solid(schema));
+                    let found = tainted(template, &self.hidden).unwrap_or(found);
+                    if let Some(schema) = schema {
+                        self.fits(node, &found, schema, key, &names);
+                    }
                 }
             },
             _ => {}
@@ -121,42 +324,117 @@ impl Work<'_> {
     }
 
     /// Whether what a template gives fits the place.
-    pub(super) fn fits(&mut self, node: &Node, found: &Type, schema: &Value) {
-        let secret_place = schema.get(crate::secret::SCHEMA_MARK).is_some();
-        if *found == Type::Secret {
-            if !secret_place && schema.get("type").is_some() {
-                let finding = Finding::error(EXPOSED, node.span, "a secret may not stand here, where it would be seen");
-                self.findings.push(finding.help("secrets go into passwords, and into `env` and `stdin` of a command"));
-            }
+    fn fits(&self, node: &Node, found: &Type, schema: &Value, key: &str, names: &[Name]) {
+        if exposes(found, schema) {
+            let message = format!("a secret may not stand in `{key}`, where it would be seen");
+            let finding = Finding::error(EXPOSED, node.span, message);
+            return self.push(finding.help("secrets go into passwords, and into `env` and `stdin` of a command"));
+        }
+        if *found == Type::Text && schema_is_secret(schema) && !self.literals.get() {
+            let message = format!("`{key}` is no secret here, so nothing keeps it out of logs");
+            let finding = Finding::warning(NOT_SECRET, node.span, message);
+            self.push(finding.help("say under `secrets` where it comes from, and write `${{ secrets.… }}` here"));
             return;
         }
-        let fits = |kind: &str| match kind {
-            "string" => *found == Type::Text,
-            "integer" => *found == Type::Int,
-            "number" => matches!(found, Type::Int | Type::Float),
-            "boolean" => *found == Type::Bool,
-            "array" => matches!(found, Type::List(_)),
-            "object" => matches!(found, Type::Map(_) | Type::Open(_)),
-            _ => *found == Type::Null,
-        };
-        let kinds = kinds(schema);
-        if *found != Type::Any && !kinds.is_empty() && !kinds.iter().any(|k| fits(k)) {
-            self.error(TYPE, node.span, format!("expected {}, found {}", kinds.join(" or "), found.name()));
+        if let Some((expected, got)) = mismatch(found, schema) {
+            let finding = Finding::error(TYPE, node.span, format!("`{key}`: expected {expected}, found {got}"));
+            let declared = match names {
+                [only] if only.path[0] == "params" => only.path.get(1).and_then(|p| {
+                    Some((self.root.get("params")?.get(p)?.get("type")?.span, format!("`{p}` is declared here")))
+                }),
+                _ => None,
+            };
+            self.push(match declared {
+                Some((span, text)) => finding.related(span, text),
+                None => finding,
+            });
         }
     }
 }
 
+/// The schema of a map's entry.
+fn property<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
+    let named = schema.get("properties").and_then(|p| p.get(key));
+    named.or_else(|| schema.get("additionalProperties").filter(|v| v.is_object()))
+}
+
+/// The variant of a schema that takes a kind, else the first.
+fn of_kind<'s>(schema: &'s Value, kind: &str) -> &'s Value {
+    let all = variants(schema);
+    all.iter().find(|s| kinds(s).any(|k| k == kind)).copied().unwrap_or_else(|| solid(schema))
+}
+
+fn schema_is_secret(schema: &Value) -> bool {
+    schema.get(SCHEMA_MARK).is_some() || variants(schema).iter().any(|s| s.get(SCHEMA_MARK).is_some())
+}
+
+/// Whether a secret would come to a place that is not made for one.
+fn exposes(found: &Type, schema: &Value) -> bool {
+    static ANY: Value = Value::Null;
+    match found {
+        Type::Secret => !schema_is_secret(schema),
+        Type::List(items) => {
+            items.has_secret() && exposes(items, of_kind(schema, "array").get("items").unwrap_or(&ANY))
+        }
+        Type::Map(map) => {
+            let schema = of_kind(schema, "object");
+            map.iter().any(|(k, t)| t.has_secret() && exposes(t, property(schema, k).unwrap_or(&ANY)))
+        }
+        Type::Open(values) => {
+            let schema = of_kind(schema, "object");
+            values.has_secret() && exposes(values, schema.get("additionalProperties").unwrap_or(&ANY))
+        }
+        _ => false,
+    }
+}
+
+/// What was expected and what is found, when a type does not fit a schema.
+fn mismatch(found: &Type, schema: &Value) -> Option<(String, String)> {
+    let variants = variants(schema);
+    if matches!(found, Type::Any | Type::Secret) || variants.iter().any(|s| kinds(s).next().is_none()) {
+        return None;
+    }
+    let optional = schema.get("anyOf").is_some() && *found == Type::Null;
+    let fits = |kind: &str| match kind {
+        "string" => *found == Type::Text,
+        "integer" => *found == Type::Int,
+        "number" => matches!(found, Type::Int | Type::Float),
+        "boolean" => *found == Type::Bool,
+        "array" => matches!(found, Type::List(_)),
+        "object" => matches!(found, Type::Map(_) | Type::Open(_)),
+        _ => *found == Type::Null,
+    };
+    let Some(fitting) = variants.iter().find(|s| kinds(s).any(fits)) else {
+        return (!optional).then(|| (wanted(variants.iter().flat_map(|v| kinds(v))), found.name()));
+    };
+    match found {
+        Type::List(items) => {
+            let (expected, got) = mismatch(items, fitting.get("items")?)?;
+            Some((format!("a list, each item {expected}"), format!("a list, each item {got}")))
+        }
+        Type::Map(map) => map.iter().find_map(|(key, found)| {
+            let (expected, got) = mismatch(found, property(fitting, key)?)?;
+            Some((format!("{expected} under `{key}`"), got))
+        }),
+        _ => None,
+    }
+}
+
 /// What a template gives that reads a variable of the environment which a secret reads too: a secret.
-pub(super) fn tainted(template: &template::Template, hidden: &[String]) -> Option<Type> {
+pub(super) fn tainted(template: &template::Template, hidden: &BTreeSet<&str>) -> Option<Type> {
+    if hidden.is_empty() {
+        return None;
+    }
     let mut names = template.expressions().flat_map(template::Expression::names);
-    let reads = names.any(|n| n.path[0] == "env" && n.path.get(1).is_some_and(|v| hidden.contains(v)));
+    let reads = names.any(|n| n.path[0] == "env" && n.path.get(1).is_some_and(|v| hidden.contains(v.as_str())));
     reads.then_some(Type::Secret)
 }
 
 /// The type that a schema of outputs promises.
 pub(super) fn type_of(schema: &Value) -> Type {
-    let schema = solid(schema);
-    match kinds(schema).iter().find(|k| *k != "null").map(String::as_str) {
+    let several = variants(schema);
+    let [schema] = several.as_slice() else { return Type::Any };
+    match kinds(schema).find(|k| *k != "null") {
         Some("string") => Type::Text,
         Some("integer") => Type::Int,
         Some("number") => Type::Float,
@@ -167,5 +445,12 @@ pub(super) fn type_of(schema: &Value) -> Type {
             None => Type::Open(Box::new(Type::Any)),
         },
         _ => Type::Any,
+    }
+}
+
+impl steps::StepAt<'_> {
+    /// Whether the run goes on when it fails.
+    fn continues(&self) -> bool {
+        self.node.get("continue_on_error").is_some_and(|n| matches!(n.kind, Kind::Bool(true)))
     }
 }

@@ -1,134 +1,301 @@
 //! The shape of values: keys, types, choices, bounds and units, against a schema walked over the nodes.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::{Map, Value, json};
 
-use super::{MISSING_KEY, NO_TEMPLATE, UNKNOWN_KEY, UNKNOWN_STEP, WRONG_TYPE, WRONG_VALUE, Work};
+use super::Work;
+use super::codes::{
+    DOUBTFUL, LITERAL_SECRET, MISSING_KEY, MISSING_PARAM, NO_TEMPLATE, UNKNOWN_KEY, UNKNOWN_STEP, WRONG_TYPE,
+    WRONG_VALUE,
+};
 use crate::diag::{Finding, nearest};
 use crate::document::{Entry, Kind, Node};
 use crate::plan::schema;
 use crate::quantity;
+use crate::secret::SCHEMA_MARK;
 
-impl Work<'_> {
-    pub(super) fn object(
-        &mut self,
-        entries: &[Entry],
-        schema: &Value,
-        node: &Node,
-        what: &str,
-        (top, templates): (bool, bool),
-    ) {
-        let empty = Map::new();
-        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+/// What a value is, as a message names it.
+#[derive(Clone, Copy)]
+pub(super) enum What<'a> {
+    Plan,
+    /// A step, as `step 3` or ``step `dump` ``.
+    Step(&'a str),
+    /// The parameters of an executor.
+    Params(&'a str),
+    /// What `defaults` has for an executor.
+    Defaults(&'a str),
+    Key(&'a str),
+    Item(&'a str),
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan => f.write_str("the plan"),
+            Self::Step(label) => f.write_str(label),
+            Self::Params(name) => write!(f, "the parameters of `{name}`"),
+            Self::Defaults(name) => write!(f, "the defaults of `{name}`"),
+            Self::Key(key) => write!(f, "`{key}`"),
+            Self::Item(key) => write!(f, "an item of `{key}`"),
+        }
+    }
+}
+
+/// What is let pass in a part of a plan.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    /// Keys that begin with `x-`.
+    pub top: bool,
+    /// Templates.
+    pub templates: bool,
+    /// Required keys may be missing.
+    pub partial: bool,
+}
+
+impl Rules {
+    pub fn plain() -> Self {
+        Self { top: false, templates: false, partial: false }
+    }
+
+    pub fn templates() -> Self {
+        Self { templates: true, ..Self::plain() }
+    }
+
+    /// What holds one level below.
+    fn below(self) -> Self {
+        Self { top: false, partial: false, ..self }
+    }
+}
+
+/// The known key that an unknown one was meant to be: it is near, and not there already.
+pub(super) fn meant<'k>(entries: &[Entry], key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    nearest(key, known.filter(|k| !entries.iter().any(|e| e.key == *k)))
+}
+
+impl<'a> Work<'a> {
+    /// Whether a map has the keys that a schema wants, and they the values.
+    pub(super) fn keys(&self, entries: &'a [Entry], schema: &Value, node: &Node, what: What<'_>, rules: Rules) {
+        let none = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
         let open = schema.get("additionalProperties");
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let mut missing: Vec<&str> =
-            required.iter().copied().filter(|r| !entries.iter().any(|e| e.key == *r)).collect();
+        let required = schema.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut missing: Vec<&str> = required
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|r| !rules.partial && !entries.iter().any(|e| e.key == *r))
+            .collect();
         for entry in entries {
             if let Some(inner) = properties.get(&entry.key) {
-                self.value(&entry.value, inner, &format!("`{}`", entry.key), templates);
-            } else if top && entry.key.starts_with("x-") {
+                self.value(&entry.value, inner, What::Key(&entry.key), rules.below());
+            } else if rules.top && entry.key.starts_with("x-") {
             } else if let Some(inner) = open.filter(|o| o.is_object()) {
-                self.value(&entry.value, inner, &format!("`{}`", entry.key), templates);
+                self.value(&entry.value, inner, What::Key(&entry.key), rules.below());
             } else if open == Some(&Value::Bool(false)) {
-                let free = properties.keys().map(String::as_str).filter(|k| !entries.iter().any(|e| e.key == *k));
-                let near = nearest(&entry.key, free);
-                let finding =
-                    Finding::error(UNKNOWN_KEY, entry.key_span, format!("unknown key `{}` in {what}", entry.key));
-                self.findings.push(match near {
+                let known = || properties.keys().map(String::as_str);
+                let near = meant(entries, &entry.key, known());
+                let finding = if matches!(what, What::Key("defaults")) {
+                    Finding::error(UNKNOWN_STEP, entry.key_span, format!("there is no executor `{}`", entry.key))
+                } else {
+                    Finding::error(UNKNOWN_KEY, entry.key_span, format!("unknown key `{}` in {what}", entry.key))
+                };
+                self.push(match near {
                     Some(near) => {
                         missing.retain(|m| *m != near);
-                        finding.label(format!("did you mean `{near}`?"))
+                        self.value(&entry.value, &properties[near], What::Key(near), rules.below());
+                        finding.label(format!("did you mean `{near}`?")).fix(entry.key_span, near, false)
                     }
-                    None => finding
-                        .help(format!("expected one of {}", properties.keys().cloned().collect::<Vec<_>>().join(", "))),
+                    None if properties.is_empty() => finding,
+                    None => finding.help(format!("there are {}", known().collect::<Vec<_>>().join(", "))),
                 });
             }
         }
         for key in missing {
             let span = entries.first().map_or(node.span, |e| e.key_span);
-            self.error(MISSING_KEY, span, format!("{what} needs the key `{key}`"));
+            self.push(match what {
+                What::Params(name) => {
+                    Finding::error(MISSING_PARAM, span, format!("`{name}` needs the parameter `{key}`"))
+                }
+                _ => Finding::error(MISSING_KEY, span, format!("{what} needs the key `{key}`")),
+            });
         }
     }
 
     /// Whether a value has the shape that a schema wants.
-    pub(super) fn value(&mut self, node: &Node, schema: &Value, what: &str, templates: bool) {
-        let templates = templates || schema.get(schema::TEMPLATE_MARK).is_some();
-        let schema = solid(schema);
-        let kinds = kinds(schema);
-        let templated = node.text().is_some_and(|t| t.contains("${{"));
-        if templated {
-            if !templates {
-                self.error(NO_TEMPLATE, node.span, format!("{what}: a template does not work here"));
+    pub(super) fn value(&self, node: &'a Node, schema: &Value, what: What<'_>, rules: Rules) {
+        let rules = Rules { templates: rules.templates || schema.get(schema::TEMPLATE_MARK).is_some(), ..rules };
+        if node.text().is_some_and(|t| t.contains("${{")) {
+            // The condition of a step has a finding of its own for it.
+            if !rules.templates && !matches!(what, What::Key("when")) {
+                let finding = Finding::error(NO_TEMPLATE, node.span, format!("{what}: a template does not work here"));
+                self.push(finding.help("write the value itself: it is read before anything is computed"));
             }
             return;
         }
-        let is = |kind: &&String| match kind.as_str() {
-            "string" => matches!(node.kind, Kind::Text(_)),
-            "integer" => matches!(node.kind, Kind::Int(_)),
-            "number" => matches!(node.kind, Kind::Int(_) | Kind::Float(_)),
-            "boolean" => matches!(node.kind, Kind::Bool(_)),
-            "array" => matches!(node.kind, Kind::List(_)),
-            "object" => matches!(node.kind, Kind::Map(_)),
-            _ => matches!(node.kind, Kind::Null),
-        };
-        let unit = schema.get("x-runplan-unit").and_then(Value::as_str);
-        if let (Some(unit), Kind::Int(number)) = (unit, &node.kind) {
-            let (suffix, other) = if unit == "duration" { ("s", "m` or `h") } else { ("B", "MiB` or `GiB") };
-            let finding =
-                Finding::error(WRONG_VALUE, node.span, format!("{what} needs a unit, found the bare number {number}"));
-            self.findings.push(finding.help(format!("write `{number}{suffix}`, or with `{other}`")));
+        let optional = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        if matches!(node.kind, Kind::Null) && optional.into_iter().any(|s| kinds(s).any(|k| k == "null")) {
             return;
         }
-        if !kinds.is_empty() && !kinds.iter().any(|k| is(&k)) {
-            let wanted = kinds.iter().map(|k| if k == "null" { "nothing" } else { k }).collect::<Vec<_>>().join(" or ");
-            return self.error(WRONG_TYPE, node.span, format!("{what}: expected {wanted}, found {}", node.kind_name()));
+        let variants = variants(schema);
+        let schema = match variants.as_slice() {
+            [one] => one,
+            many => match many.iter().find(|v| kinds(v).any(|k| is(node, k))) {
+                Some(fitting) => fitting,
+                None => {
+                    let words = wanted(many.iter().flat_map(|v| kinds(v)));
+                    return self.mistyped(node, &words, what, many);
+                }
+            },
+        };
+        let unit = schema.get("x-runplan-unit").and_then(Value::as_str);
+        if let (Some(unit), Kind::Int(_) | Kind::Float(_)) = (unit, &node.kind) {
+            let (suffix, other) = if unit == "duration" { ("s", "m` or `h") } else { ("B", "MiB` or `GiB") };
+            let number = self.number(node);
+            let finding =
+                Finding::error(WRONG_VALUE, node.span, format!("{what} needs a unit, found the bare number {number}"));
+            let finding = finding.help(format!("write `{number}{suffix}`, or with `{other}`"));
+            let whole = matches!(node.kind, Kind::Int(_)) && node.style == crate::document::Style::Plain;
+            return self.push(if whole { finding.fix(node.span, format!("{number}{suffix}"), false) } else { finding });
+        }
+        if kinds(schema).next().is_some() && !kinds(schema).any(|k| is(node, k)) {
+            return self.mistyped(node, &wanted(kinds(schema)), what, &[schema]);
         }
         match &node.kind {
-            Kind::Map(entries) => self.object(entries, schema, node, what, (false, templates)),
+            Kind::Map(entries) => self.keys(entries, schema, node, what, rules),
             Kind::List(items) => {
                 if let Some(inner) = schema.get("items") {
-                    items.iter().for_each(|i| self.value(i, inner, "an item", templates));
+                    let what = match what {
+                        What::Key(key) | What::Item(key) => What::Item(key),
+                        other => other,
+                    };
+                    items.iter().for_each(|i| self.value(i, inner, what, rules.below()));
                 }
-                if items.is_empty() && schema.get("minItems").is_some() {
-                    self.error(WRONG_VALUE, node.span, format!("{what} has no items, expected at least one"));
+                let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+                if (items.len() as u64) < least {
+                    let s = if least == 1 { "" } else { "s" };
+                    let found = if items.is_empty() { "none".to_owned() } else { items.len().to_string() };
+                    let message = format!("{what} needs at least {least} item{s}, found {found}");
+                    self.error(WRONG_VALUE, node.span, message);
                 }
             }
             Kind::Text(text) => self.text(node, text, schema, what, unit),
-            Kind::Int(_) | Kind::Float(_) => {
-                let number = node.to_json().as_f64().unwrap_or_default();
-                let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-                if let Some(least) = bound("minimum").filter(|m| number < *m) {
-                    self.error(WRONG_VALUE, node.span, format!("{what}: expected at least {least}, found {number}"));
-                }
-                if let Some(most) = bound("maximum").filter(|m| number > *m) {
-                    self.error(WRONG_VALUE, node.span, format!("{what}: expected at most {most}, found {number}"));
-                }
-            }
+            Kind::Int(_) | Kind::Float(_) => self.bounds(node, schema, what),
             Kind::Bool(_) | Kind::Null => {}
         }
     }
 
-    pub(super) fn text(&mut self, node: &Node, text: &str, schema: &Value, what: &str, unit: Option<&str>) {
-        let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-        let constants = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
-        let constants = constants.flat_map(|o| {
-            o.get("const").into_iter().chain(o.get("enum").and_then(Value::as_array).into_iter().flatten())
+    /// A number as it is spelled.
+    fn number(&self, node: &Node) -> String {
+        match node.style {
+            crate::document::Style::Plain => self.spelled(node.span).to_owned(),
+            _ => node.to_json().to_string(),
+        }
+    }
+
+    /// A value of the wrong type, with the remedy where the author can have meant one thing only.
+    fn mistyped(&self, node: &Node, words: &str, what: What<'_>, schemas: &[&Value]) {
+        let takes = |kind: &str| schemas.iter().any(|s| kinds(s).any(|k| k == kind));
+        let raw = self.spelled(node.span);
+        let plain = node.style == crate::document::Style::Plain;
+        if takes("string")
+            && plain
+            && let Some(doubt) = node.doubt(self.text).filter(|d| d.only_as_text)
+        {
+            let message = format!("{what}: `{raw}` is {}; expected a text", doubt.why);
+            let quoted = format!("\"{raw}\"");
+            let finding = Finding::error(DOUBTFUL, node.span, message).help(format!("write `{quoted}`"));
+            return self.push(finding.fix(node.span, quoted, true));
+        }
+        let found = match &node.kind {
+            Kind::Text(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
+            _ => node.kind_name().to_owned(),
+        };
+        let finding = Finding::error(WRONG_TYPE, node.span, format!("{what}: expected {words}, found {found}"));
+        let remedy = |text: String| (format!("write `{text}`"), Some(text));
+        let (help, replacement) = match &node.kind {
+            Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) if takes("string") && plain => remedy(format!("\"{raw}\"")),
+            Kind::Text(text) if takes("boolean") => match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" | "true" => remedy("true".to_owned()),
+                "no" | "off" | "n" | "false" => remedy("false".to_owned()),
+                _ => (String::new(), None),
+            },
+            Kind::Text(text)
+                if (takes("integer") && text.parse::<i64>().is_ok())
+                    || (takes("number") && text.parse::<f64>().is_ok_and(f64::is_finite)) =>
+            {
+                remedy(text.clone())
+            }
+            Kind::Float(number) if takes("integer") && number.fract() == 0.0 && number.abs() < 1e15 => {
+                remedy(format!("{number:.0}"))
+            }
+            Kind::Null if takes("object") => ("leave the key out, or write `{}`".to_owned(), None),
+            Kind::Null if takes("array") => ("leave the key out, or write `[]`".to_owned(), None),
+            Kind::Null => ("leave the key out, or give it a value".to_owned(), None),
+            Kind::Text(_) if takes("array") && self.spelled(node.span).len() < 60 => {
+                (format!("write a list: `[{}]`", self.spelled(node.span)), None)
+            }
+            _ => (String::new(), None),
+        };
+        let finding = if help.is_empty() { finding } else { finding.help(help) };
+        let inline = !matches!(node.style, crate::document::Style::Block | crate::document::Style::Alias);
+        self.push(match replacement {
+            Some(text) if inline => finding.fix(node.span, text, true),
+            _ => finding,
         });
-        let choices: Vec<&str> = listed.chain(constants).filter_map(Value::as_str).collect();
+    }
+
+    fn bounds(&self, node: &Node, schema: &Value, what: What<'_>) {
+        let number = node.to_json().as_f64().unwrap_or_default();
+        let spelled = self.number(node);
+        let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+        let (low, high) = match schema.get("format").and_then(Value::as_str) {
+            Some("int8") => (Some(-128.0), Some(127.0)),
+            Some("int16") => (Some(-32_768.0), Some(32_767.0)),
+            Some("int32") => (Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX))),
+            Some("uint8") => (Some(0.0), Some(255.0)),
+            Some("uint16") => (Some(0.0), Some(65_535.0)),
+            Some("uint32") => (Some(0.0), Some(f64::from(u32::MAX))),
+            Some("uint" | "uint64") => (Some(0.0), None),
+            _ => (None, None),
+        };
+        if let Some(choices) = schema.get("enum").and_then(Value::as_array)
+            && !choices.iter().any(|c| c.as_f64() == Some(number))
+        {
+            let all: Vec<String> = choices.iter().map(Value::to_string).collect();
+            return self.error(
+                WRONG_VALUE,
+                node.span,
+                format!("{what}: expected {}, found {spelled}", all.join(" or ")),
+            );
+        }
+        if let Some(least) = bound("minimum").or(low).filter(|m| number < *m) {
+            self.error(WRONG_VALUE, node.span, format!("{what}: expected at least {least}, found {spelled}"));
+        }
+        if let Some(above) = bound("exclusiveMinimum").filter(|m| number <= *m) {
+            self.error(WRONG_VALUE, node.span, format!("{what}: expected more than {above}, found {spelled}"));
+        }
+        if let Some(most) = bound("maximum").or(high).filter(|m| number > *m) {
+            self.error(WRONG_VALUE, node.span, format!("{what}: expected at most {most}, found {spelled}"));
+        }
+    }
+
+    fn text(&self, node: &Node, text: &str, schema: &Value, what: What<'_>, unit: Option<&str>) {
+        let choices = choices(schema);
         if !choices.is_empty() && !choices.contains(&text) {
-            let uses = what == "`uses`";
+            let uses = matches!(what, What::Key("uses"));
             let message = if uses {
                 format!("there is no executor `{text}`")
             } else {
                 format!("{what}: expected one of {}, found `{text}`", choices.join(", "))
             };
             let finding = Finding::error(if uses { UNKNOWN_STEP } else { WRONG_VALUE }, node.span, message);
-            self.findings.push(match nearest(text, choices.iter().copied()) {
-                Some(near) => finding.label(format!("did you mean `{near}`?")),
-                None => finding.help(format!("there are {}", choices.join(", "))),
+            return self.push(match nearest(text, choices.iter().copied()) {
+                Some(near) => finding.label(format!("did you mean `{near}`?")).fix(node.span, near, false),
+                None if uses => finding.help(format!("there are {}", choices.join(", "))),
+                None => finding,
             });
-            return;
         }
         let malformed = match unit {
             Some("duration") => text.parse::<quantity::Span>().err(),
@@ -138,30 +305,116 @@ impl Work<'_> {
         if let Some(error) = malformed {
             return self.error(WRONG_VALUE, node.span, error.to_string());
         }
-        if let (None, Some(pattern)) = (unit, schema.get("pattern").and_then(Value::as_str)) {
-            let fits =
-                jsonschema::validator_for(&json!({ "pattern": pattern })).is_ok_and(|v| v.is_valid(&json!(text)));
-            if !fits {
-                self.error(
-                    WRONG_VALUE,
-                    node.span,
-                    format!("{what}: expected a text that matches `{pattern}`, found `{text}`"),
-                );
-            }
+        if let (None, Some(pattern)) = (unit, schema.get("pattern").and_then(Value::as_str))
+            && matches(pattern, text) == Some(false)
+        {
+            let wanted = schema.get(schema::EXPECTED_MARK).and_then(Value::as_str);
+            let wanted = wanted.map_or_else(|| format!("a text that matches `{pattern}`"), str::to_owned);
+            return self.error(WRONG_VALUE, node.span, format!("{what}: expected {wanted}, found `{text}`"));
+        }
+        let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0);
+        if (text.chars().count() as u64) < least {
+            let finding = Finding::error(WRONG_VALUE, node.span, format!("{what} is empty, expected a text"));
+            return self.push(finding);
+        }
+        if schema.get(SCHEMA_MARK).is_some() && !self.literals.get() && !text.is_empty() {
+            let finding = Finding::warning(LITERAL_SECRET, node.span, format!("{what} stands here for all to read"));
+            self.push(finding.help(
+                "say under `secrets` where it comes from, like `pw: { env: PW }`, and write `${{ secrets.pw }}` here",
+            ));
+        }
+    }
+}
+
+/// Whether a text matches a pattern; none when the pattern is none. Patterns are compiled once a process.
+pub(super) fn matches(pattern: &str, text: &str) -> Option<bool> {
+    type Compiled = HashMap<String, Option<Arc<jsonschema::Validator>>>;
+    static BUILT: Mutex<Option<Compiled>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_default();
+    let validator = match built.get(pattern) {
+        Some(found) => found.clone(),
+        None => {
+            let made = jsonschema::validator_for(&json!({ "pattern": pattern })).ok().map(Arc::new);
+            built.insert(pattern.to_owned(), made.clone());
+            made
+        }
+    };
+    validator.map(|v| v.is_valid(&json!(text)))
+}
+
+/// Whether a value is of a kind of JSON Schema.
+fn is(node: &Node, kind: &str) -> bool {
+    match kind {
+        "string" => matches!(node.kind, Kind::Text(_)),
+        "integer" => matches!(node.kind, Kind::Int(_)),
+        "number" => matches!(node.kind, Kind::Int(_) | Kind::Float(_)),
+        "boolean" => matches!(node.kind, Kind::Bool(_)),
+        "array" => matches!(node.kind, Kind::List(_)),
+        "object" => matches!(node.kind, Kind::Map(_)),
+        _ => matches!(node.kind, Kind::Null),
+    }
+}
+
+/// The kinds in words, without the one that stands for a key left out.
+pub(super) fn wanted<'s>(kinds: impl Iterator<Item = &'s str>) -> String {
+    let mut words: Vec<&str> = kinds.filter(|k| *k != "null").map(word).collect();
+    words.dedup();
+    words.join(" or ")
+}
+
+fn word(kind: &str) -> &'static str {
+    match kind {
+        "string" => "a text",
+        "integer" => "an integer",
+        "number" => "a number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "a map",
+        _ => "nothing",
+    }
+}
+
+/// The texts that a schema allows, when it names them.
+pub(super) fn choices(schema: &Value) -> Vec<&str> {
+    let list = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let constants = list("oneOf")
+        .iter()
+        .flat_map(|o| o.get("const").into_iter().chain(o.get("enum").and_then(Value::as_array).into_iter().flatten()));
+    list("enum").iter().chain(constants).filter_map(Value::as_str).collect()
+}
+
+/// The schemas of which one must fit: the schema itself, or those of its `anyOf` that are more than `null`.
+pub(super) fn variants(schema: &Value) -> Vec<&Value> {
+    let several = ["allOf", "anyOf"].into_iter().find_map(|k| schema.get(k).and_then(Value::as_array));
+    let several = several.or_else(|| {
+        let one_of = schema.get("oneOf").and_then(Value::as_array)?;
+        // A choice of words is one schema, not several.
+        one_of.iter().any(|s| s.get("const").is_none() && s.get("enum").is_none()).then_some(one_of)
+    });
+    match several {
+        None => vec![schema],
+        Some(parts) => {
+            let solid = parts.iter().filter(|s| s.get("type") != Some(&Value::from("null")));
+            let all: Vec<&Value> = solid.flat_map(variants).collect();
+            if all.is_empty() { vec![schema] } else { all }
         }
     }
 }
 
 /// The schema itself, or the first of several that is not just `null`.
 pub(super) fn solid(schema: &Value) -> &Value {
-    let parts = ["allOf", "anyOf"].into_iter().filter_map(|k| schema.get(k).and_then(Value::as_array)).flatten();
-    parts.into_iter().find(|s| s.get("type") != Some(&json!("null"))).unwrap_or(schema)
+    variants(schema)[0]
 }
 
-pub(super) fn kinds(schema: &Value) -> Vec<String> {
-    match schema.get("type") {
-        Some(Value::String(one)) => vec![one.clone()],
-        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
+/// The kinds that a schema takes; none when it takes all.
+pub(super) fn kinds(schema: &Value) -> impl Iterator<Item = &str> {
+    let (one, many) = match schema.get("type") {
+        Some(Value::String(one)) => (Some(one.as_str()), &[] as &[Value]),
+        Some(Value::Array(many)) => (None, many.as_slice()),
+        // A choice of words without a type of its own.
+        _ if !choices(schema).is_empty() => (Some("string"), &[] as &[Value]),
+        _ => (None, &[] as &[Value]),
+    };
+    one.into_iter().chain(many.iter().filter_map(Value::as_str))
 }
