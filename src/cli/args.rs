@@ -52,6 +52,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check plans without running them
     Validate(ValidateArgs),
+    /// Say what a finding's code means, with an example of wrong and right
+    Explain(ExplainArgs),
     /// Print the JSON Schema of plans, for editors
     Schema,
     /// List the executors, or show one with its parameters, outputs and an example
@@ -116,6 +118,37 @@ pub struct ValidateArgs {
     /// Treat warnings as errors
     #[arg(long)]
     pub deny_warnings: bool,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
+    pub format: FindingFormat,
+    /// Apply the remedies that keep the meaning, and change nothing else in the files
+    #[arg(long)]
+    pub fix: bool,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindingFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON object a line, one a finding
+    Jsonl,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+    /// GitLab's code quality report
+    Gitlab,
+    /// A JUnit report, a test case a plan
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The code, like `RP0102`; without one, all codes are listed
+    pub code: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod args;
 mod docs;
 mod exit;
+mod explain;
 mod input;
 mod output;
 mod run;
@@ -46,6 +47,7 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
     match cli.command {
         Some(Command::Run(run)) => run::run(run, terms),
         Some(Command::Validate(validate)) => validate::validate(&validate, terms),
+        Some(Command::Explain(explain)) => explain::explain(explain.code.as_deref(), terms),
         Some(Command::Schema) => docs::schema(terms),
         Some(Command::Steps(steps)) => docs::steps(steps.name.as_deref(), terms),
         Some(Command::Completions(shell)) => docs::completions(shell.shell, terms),

@@ -3,10 +3,14 @@
 //! Knows texts and places, nothing of plans. Places are byte ranges into a [`Source`]; lines and columns are computed
 //! when somebody reads them. Lines and columns count from 1, a column counts Unicode scalar values (a tab is one).
 
+mod data;
+mod mend;
 mod text;
 
 use std::fmt;
 
+pub use data::{Report, github, gitlab, json, junit, lines, sarif};
+pub use mend::mend;
 pub use text::render;
 
 /// The stable code of a finding, shown as `RP0102`.
@@ -102,7 +106,8 @@ impl Source {
         let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
         let line = self.lines.partition_point(|start| *start <= offset);
         let start = self.lines[line - 1];
-        (line, self.text[start..offset].chars().count() + 1)
+        // A byte order mark is no column.
+        (line, self.text[start..offset].trim_start_matches('\u{feff}').chars().count() + 1)
     }
 
     /// The byte offset of a line and column, both from 1; the nearest one when there is no such place.

@@ -35,9 +35,12 @@ fn group<'s>(sources: &'s Sources, finding: &'s Finding) -> Group<'s> {
         let text = sources.get(source);
         let local = |span: Span| {
             let span = first_line(&text.text, span);
-            span.start - low..span.end - low
+            let at = |offset: usize| offset - low - unseen(&text.text[low..offset]);
+            at(span.start)..at(span.end)
         };
-        let mut snippet = Snippet::source(&text.text[low..high]).line_start(line).path(text.name.as_str());
+        let shown = text.text[low..high].replace("\r\n", "\n").replace('\u{feff}', "");
+        let shown = shown.strip_suffix('\r').map_or(shown.clone(), str::to_owned);
+        let mut snippet = Snippet::source(shown).line_start(line).path(text.name.as_str());
         if let Some(span) = primary {
             let annotation = AnnotationKind::Primary.span(local(span));
             snippet = snippet.annotation(match &finding.label {
@@ -54,6 +57,11 @@ fn group<'s>(sources: &'s Sources, finding: &'s Finding) -> Group<'s> {
         Some(help) => group.element(Level::HELP.message(clean(help))),
         None => group,
     }
+}
+
+/// How many bytes of a text are not shown: of line ends the carriage returns, and byte order marks.
+fn unseen(text: &str) -> usize {
+    text.matches("\r\n").count() + text.matches('\u{feff}').count() * '\u{feff}'.len_utf8()
 }
 
 /// The whole lines that hold these spans, and the number of the first.
@@ -76,12 +84,15 @@ fn window(sources: &Sources, spans: impl Iterator<Item = Span>) -> (usize, usize
 fn first_line(text: &str, span: Span) -> Span {
     let start = text.floor_char_boundary(span.start.min(text.len()));
     let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
-    let line = text[start..end].split('\n').next().unwrap_or_default().trim_end();
+    let line = match text[start..end].split_once('\n') {
+        Some((line, _)) => line.trim_end(),
+        None => text[start..end].trim_end_matches('\r'),
+    };
     Span { start, end: start + line.len(), ..span }
 }
 
 /// A text that may quote a plan, in one line and without control characters.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .flat_map(|c| match c {
             '\n' | '\r' | '\t' => c.escape_default().collect::<Vec<_>>(),

@@ -36,6 +36,8 @@ pub mod codes {
     pub const TAG: Code = Code(9);
     /// A map where a text was meant: an unquoted `{{`.
     pub const BRACES: Code = Code(10);
+    /// A backslash in double quotes that stands for something else.
+    pub const ESCAPE: Code = Code(11);
 }
 
 /// One parsed YAML document.

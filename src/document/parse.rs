@@ -15,6 +15,43 @@ const MAX_DEPTH: usize = 64;
 /// The most nodes, aliases followed.
 const MAX_NODES: usize = 100_000;
 
+fn options() -> serde_yaml::Options {
+    serde_yaml::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        budget: serde_yaml::budget! { max_nodes: MAX_NODES, max_depth: MAX_DEPTH, max_documents: 1 },
+    }
+}
+
+/// From here on a text may be deep; what people write is not.
+const SHALLOW: usize = 28;
+/// A stack that is deep enough for [`MAX_DEPTH`], in bytes.
+const STACK: usize = 16 << 20;
+
+/// How deep a text may be at most: its brackets, its indentation and its dashes, whether or not they nest.
+fn depth(text: &str) -> usize {
+    let (mut open, mut deepest) = (0usize, 0usize);
+    for line in text.lines() {
+        let body = line.trim_start_matches([' ', '-', '?', ':']);
+        let mut most = open;
+        for byte in body.bytes() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => continue,
+            }
+            most = most.max(open);
+        }
+        deepest = deepest.max(line.len() - body.len() + most);
+    }
+    deepest
+}
+
 /// A value as the YAML crate gives it.
 enum Raw {
     Scalar(String),
@@ -91,17 +128,20 @@ pub fn parse(source: SourceId, text: &str) -> (Option<Document>, Vec<Finding>) {
         let message = format!("the text is larger than {} KiB", MAX_BYTES >> 10);
         return (None, vec![Finding::error(codes::LIMIT, at(0, 0), message).help("split it into several plans")]);
     }
-    let options = serde_yaml::options! {
-        strict_booleans: true,
-        leading_zero_numbers_as_strings: true,
-        underscored_numbers_as_strings: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        merge_keys: MergeKeyPolicy::AsOrdinary,
-        budget: serde_yaml::budget! { max_nodes: MAX_NODES, max_depth: MAX_DEPTH, max_documents: 1 },
+    let read = || serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options());
+    // The YAML crate recurses: what may be deep is read where the stack is deep enough, whoever calls.
+    let read = if depth(text) < SHALLOW {
+        Some(read())
+    } else {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
+            thread.ok().and_then(|t| t.join().ok())
+        })
     };
-    match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options) {
+    let Some(read) = read else {
+        return (None, vec![Finding::error(codes::LIMIT, at(0, 0), "the text is nested too deeply to be read")]);
+    };
+    match read {
         Ok(raw) => {
             let mut work = Work { source, text, findings: Vec::new() };
             let root = work.node(raw, None);
@@ -157,6 +197,7 @@ impl Work<'_> {
                 let (kind, style) = self.scalar(scalar, self.text.get(span.start..span.end).unwrap_or_default());
                 let node = Node { kind, span, style };
                 self.doubtful(&node);
+                self.escapes(&node);
                 node
             }
         }
@@ -246,6 +287,27 @@ impl Work<'_> {
         Node { kind: Kind::Map(entries), span, style: Style::Collection }
     }
 
+    /// A path of Windows in double quotes, where each backslash begins an escape.
+    fn escapes(&mut self, node: &Node) {
+        let (Style::DoubleQuoted, Kind::Text(value)) = (node.style, &node.kind) else { return };
+        let raw = self.text.get(node.span.start..node.span.end).unwrap_or_default();
+        let drive = raw.as_bytes();
+        let path =
+            drive.len() > 5 && drive[1].is_ascii_alphabetic() && raw[2..].starts_with(":\\") && drive[4] != b'\\';
+        let control = value.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{1b}'));
+        if path || (control && raw.contains('\\')) {
+            let message = "a backslash in double quotes begins an escape, so this is not the text it looks like";
+            let finding = Finding::warning(codes::ESCAPE, node.span, message);
+            let body = &raw[1..raw.len() - 1];
+            let finding = finding.help("put it in single quotes");
+            self.findings.push(if path && !body.contains('\'') {
+                finding.fix(node.span, format!("'{body}'"), false)
+            } else {
+                finding
+            });
+        }
+    }
+
     fn doubtful(&mut self, node: &Node) {
         let Some(doubt) = node.doubt(self.text).filter(|d| !d.only_as_text) else { return };
         let raw = &self.text[node.span.start..node.span.end];
@@ -299,11 +361,15 @@ fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Finding {
     let finding = |message: &str| Finding::error(codes::SYNTAX, span, message);
     let indent = &line[..line.len() - line.trim_start().len()];
 
-    if said.contains("multiple YAML documents") {
+    if said.contains("multiple YAML documents") || line.trim_end() == "---" {
         return Finding::error(codes::DOCUMENTS, span, "a second document begins here")
             .help("a file holds one plan: remove the `---`");
     }
     if said.contains("unsupported tag") {
+        let at = text[..offset].rfind('!').filter(|i| *i >= line_start).unwrap_or(offset);
+        let at = text[..at].rfind(|c| c != '!').map_or(0, |i| i + 1).max(line_start);
+        let end = text[at..].find(char::is_whitespace).map_or(text.len(), |i| at + i);
+        let span = Span::new(source, at, end);
         return Finding::error(codes::TAG, span, "tags (`!…`) are not read")
             .help("quote the value if it begins with `!`");
     }
@@ -316,7 +382,8 @@ fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Finding {
         return Finding::error(codes::LIMIT, span, message).help("split it into several plans");
     }
     if indent.contains('\t') || said.contains("tab") {
-        let at = line_start + line.find('\t').unwrap_or(0);
+        // The parser may have stopped on the line before.
+        let at = line_start + text[line_start..].find('\t').unwrap_or(0);
         let span = Span::new(source, at, (at + 1).min(text.len()));
         return Finding::error(codes::SYNTAX, span, "a tab stands where YAML wants blanks").help("indent with blanks");
     }
@@ -324,7 +391,25 @@ fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Finding {
         return finding("a quote is opened here and not closed")
             .help("close it, and double a quote that stands inside");
     }
-    if said.contains("unknown escape") {
+    if said.contains("invalid trailing content") {
+        return finding("the text goes on behind its closing quote")
+            .help("write a quote inside single quotes twice (`'it''s'`), or use double quotes around it");
+    }
+    if said.contains("non-finite") {
+        let end =
+            text[offset..].find(|c: char| c.is_whitespace() || ",]}".contains(c)).map_or(text.len(), |i| offset + i);
+        let span = Span::new(source, offset, end);
+        let raw = &text[offset..end];
+        return Finding::error(codes::DOUBTFUL, span, format!("`{raw}` is no number that a plan can use"))
+            .help(format!("write `\"{raw}\"` for the text"));
+    }
+    if said.contains("mismatched bracket") {
+        let close = if text[offset..].starts_with('[') { ']' } else { '}' };
+        let open = if close == ']' { '[' } else { '{' };
+        return finding(&format!("this `{open}` is closed by another bracket"))
+            .help(format!("close it with `{close}`"));
+    }
+    if said.contains("unknown escape") || said.contains("hexadecimal") {
         return finding("an unknown escape in a double-quoted text")
             .help(r"write `\\` for a backslash, or use single quotes");
     }
@@ -342,6 +427,28 @@ fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Finding {
             .help("put quotes around the text: `[\"${{ … }}\"]`");
     }
     if said.contains("mapping values are not allowed") || said.contains("illegal placement of ':'") {
+        if let Some((start, above)) = line_above(text, line_start)
+            && !line[..offset - line_start].contains(": ")
+        {
+            let body = above.trim_start().trim_start_matches("- ");
+            let at = start + (above.len() - body.len());
+            let word = body.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
+            let rest = &body[word..];
+            if word > 0
+                && rest.len() > 1
+                && rest.starts_with(':')
+                && !rest.starts_with(": ")
+                && !rest.starts_with("://")
+            {
+                let span = Span::new(source, at + word, at + word + 1);
+                return Finding::error(codes::SYNTAX, span, "a `:` needs a blank behind it").help("write `key: value`");
+            }
+            if word > 0 && rest.starts_with(": ") && !rest.contains(['\'', '"']) && indent.len() > at - start {
+                let span = Span::new(source, line_start, line_start + indent.len());
+                let message = "this line is indented deeper than the one above, which has its value already";
+                return Finding::error(codes::SYNTAX, span, message).help("align it with the key above");
+            }
+        }
         return finding("a `:` stands where no key can be").help(
             "quote a text that holds `: `, or look for a missing line end or a bracket that is not closed above",
         );
@@ -350,11 +457,15 @@ fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Finding {
         return finding("a `-` stands where no list can begin").help("begin the list on a line of its own");
     }
     if said.contains("flow sequence") || said.contains("flow mapping") {
-        return finding("a bracket is not closed, or a `,` is missing")
-            .help("close the `[` or `{` that was opened above");
+        let finding = finding("a bracket is not closed, or a `,` is missing");
+        return match open_bracket(&text[..offset]) {
+            Some(at) => finding.related(Span::new(source, at, at + 1), "opened here"),
+            None => finding.help("close the `[` or `{` that was opened above"),
+        };
     }
     if said.contains("did not find expected key")
         || said.contains("block mapping")
+        || said.contains("block collection")
         || said.contains("could not find expected ':'")
     {
         return match line.trim_start().split_once(':') {
@@ -367,6 +478,43 @@ fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Finding {
         };
     }
     finding(&format!("this is no YAML: {said}"))
+}
+
+/// The last line before a place that is more than a comment, and where it begins.
+fn line_above(text: &str, line_start: usize) -> Option<(usize, &str)> {
+    let mut end = line_start;
+    while end > 0 {
+        let start = text[..end - 1].rfind('\n').map_or(0, |i| i + 1);
+        let line = text[start..end].trim_end();
+        if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+            return Some((start, line));
+        }
+        end = start;
+    }
+    None
+}
+
+/// The bracket that is still open at the end of a text, as far as quotes and comments let it be seen.
+fn open_bracket(text: &str) -> Option<usize> {
+    let mut open = Vec::new();
+    let mut quote = None;
+    let mut comment = false;
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (_, '\n') => comment = false,
+            _ if comment => {}
+            (Some(q), c) if q == c => quote = None,
+            (Some(_), _) => {}
+            (None, '#') if before.is_whitespace() => comment = true,
+            (None, '\'' | '"') if !before.is_alphanumeric() => quote = Some(c),
+            (None, '[' | '{') => open.push(at),
+            (None, ']' | '}') => drop(open.pop()),
+            _ => {}
+        }
+        before = c;
+    }
+    open.pop()
 }
 
 fn offset_of(text: &str, line: u64, column: u64) -> usize {

@@ -11,11 +11,12 @@ mod schema;
 
 use std::path::PathBuf;
 
-use crate::diag::{Finding, Sources};
+use crate::diag::{Code, Finding, Sources};
 use crate::step::Registry;
 
 pub use crate::value::ParamType;
 pub use check::check;
+pub use check::explain::Explanation;
 pub use database::{passwords_around, resolve_database};
 pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
 
@@ -63,6 +64,16 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// The plan, when no finding is an error.
     pub checked: Option<Checked>,
+}
+
+/// What a code means, with an example of wrong and right.
+pub fn explain(code: Code) -> Option<&'static Explanation> {
+    check::explain::ALL.iter().find(|e| e.code == code)
+}
+
+/// Every code that a finding can have, in order.
+pub fn codes() -> impl Iterator<Item = Code> {
+    check::explain::ALL.iter().map(|e| e.code)
 }
 
 /// The JSON Schema of plans for editors, draft-07: the committed `schema/plan.schema.json`.

@@ -104,10 +104,28 @@ impl<'a> Work<'a> {
                 return false;
             }
         }
+        if node.text().is_some() && node.doubt(self.text).is_some() && param.kind != ParamType::String {
+            // What is doubtful has its finding.
+            return false;
+        }
         match param.accept(&node.to_json()) {
             Ok(_) => true,
             Err(problem) => {
-                self.error(WRONG_VALUE, node.span, format!("{what}: {problem}"));
+                let finding = Finding::error(WRONG_VALUE, node.span, format!("{what}: {problem}"));
+                let meant = match (param.kind, node.text().map(str::to_ascii_lowercase).as_deref()) {
+                    (ParamType::Boolean, Some("yes" | "on" | "y" | "true")) => Some("true".to_owned()),
+                    (ParamType::Boolean, Some("no" | "off" | "n" | "false")) => Some("false".to_owned()),
+                    (ParamType::Integer, Some(text)) if text.parse::<i64>().is_ok() => Some(text.to_owned()),
+                    (ParamType::Number, Some(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+                        Some(text.to_owned())
+                    }
+                    _ => None,
+                };
+                let inline = !matches!(node.style, Style::Block | Style::Alias);
+                self.push(match meant {
+                    Some(text) if inline => finding.help(format!("write `{text}`")).fix(node.span, text, true),
+                    _ => finding,
+                });
                 false
             }
         }

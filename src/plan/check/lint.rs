@@ -42,8 +42,11 @@ impl<'a> Work<'a> {
             }
         }
         self.retention();
+        // A condition in braces has its finding.
+        let wrapped: Vec<_> =
+            self.steps.iter().filter_map(|s| s.when.filter(|w| w.text().is_some_and(|t| bare(t).is_some()))).collect();
         for entry in self.root.entries().iter().filter(|e| !e.key.starts_with("x-")) {
-            self.plain_braces(&entry.value);
+            self.plain_braces(&entry.value, &wrapped);
         }
     }
 
@@ -241,11 +244,11 @@ impl<'a> Work<'a> {
     }
 
     /// Texts that were meant as expressions.
-    fn plain_braces(&self, node: &'a Node) {
+    fn plain_braces(&self, node: &'a Node, but: &[&Node]) {
         match &node.kind {
-            Kind::List(items) => items.iter().for_each(|i| self.plain_braces(i)),
-            Kind::Map(entries) => entries.iter().for_each(|e| self.plain_braces(&e.value)),
-            Kind::Text(text) if text.contains('{') => {
+            Kind::List(items) => items.iter().for_each(|i| self.plain_braces(i, but)),
+            Kind::Map(entries) => entries.iter().for_each(|e| self.plain_braces(&e.value, but)),
+            Kind::Text(text) if text.contains('{') && !but.iter().any(|b| std::ptr::eq(*b, node)) => {
                 for (open, close) in [("{{", "}}"), ("${", "}")] {
                     for (at, _) in text.match_indices(open) {
                         let inner = &text[at + open.len()..];

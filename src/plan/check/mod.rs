@@ -5,6 +5,7 @@
 //! has its exact place, and a misspelt key is one finding, not two: its value is checked as that of the key that was meant.
 
 pub mod codes;
+pub mod explain;
 mod inputs;
 mod lint;
 mod names;
@@ -36,6 +37,7 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
     let mut plan = None;
     if let Some(document) = &document {
         let mut work = Work::new(&input.text, source, &document.root, registry, &schemas);
+        work.usage.get_mut().unclear = failed(&findings);
         work.plan();
         findings.append(work.findings.get_mut());
         if !failed(&findings) {
@@ -195,7 +197,7 @@ impl<'a> Work<'a> {
 
     /// What every template of the plan reads.
     fn use_of_names(&mut self) {
-        let mut usage = Usage::default();
+        let mut usage = Usage { unclear: self.usage.borrow().unclear, ..Usage::default() };
         let outside = self.root.entries().iter().filter(|e| !e.key.starts_with("x-"));
         for entry in outside {
             leaves(&entry.value, &mut |text| match &*self.parse(text) {

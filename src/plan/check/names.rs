@@ -100,7 +100,12 @@ impl<'a> Work<'a> {
             ProblemKind::Type => TYPE,
         };
         let finding = Finding::error(code, span, problem.message.clone());
+        let at = node.text().and_then(|t| t.get(problem.range.start..)).and_then(|t| t.chars().next());
         let finding = match &problem.help {
+            None if code == SYNTAX && at == Some('=') => finding.help("`==` compares"),
+            None if code == SYNTAX && at.is_some_and(|c| c.is_alphabetic() && !c.is_ascii()) => {
+                finding.help("a name with such letters is read like `params[\"größe\"]`")
+            }
             Some(help) if help.starts_with("did you mean") => finding.label(help.clone()),
             Some(help) => finding.help(help.clone()),
             None => finding,
@@ -146,6 +151,14 @@ impl<'a> Work<'a> {
         let segment = &name.path[depth];
         let span = node.locate(self.text, range.start, range.end);
         if depth == 0 {
+            if let (Some(near), Some(entry)) = (nearest(segment, keys.clone()), name.path.get(1)) {
+                self.usage.borrow_mut().names.insert((near.to_owned(), entry.clone()));
+            }
+            // The rest of a name with a `-`, whose beginning has its finding.
+            let before = node.text().and_then(|t| t.get(..range.start)).unwrap_or_default();
+            if before.ends_with('-') && !before.ends_with(" -") {
+                return;
+            }
             return self.unknown_root(node, segment, span, keys, place);
         }
         let before = name.path[..depth].join(".");
@@ -338,6 +351,13 @@ impl<'a> Work<'a> {
         }
         if let Some((expected, got)) = mismatch(found, schema) {
             let finding = Finding::error(TYPE, node.span, format!("`{key}`: expected {expected}, found {got}"));
+            let text = variants(schema).iter().any(|s| kinds(s).any(|k| k == "string"));
+            let number = matches!(found, Type::Int | Type::Float);
+            let inner = node.text().and_then(|t| t.strip_prefix("${{")?.strip_suffix("}}")).map(str::trim);
+            let finding = match inner.filter(|_| text && number) {
+                Some(inner) => finding.help(format!("`~` makes a text of it: `${{{{ {inner} ~ '' }}}}`")),
+                None => finding,
+            };
             let declared = match names {
                 [only] if only.path[0] == "params" => only.path.get(1).and_then(|p| {
                     Some((self.root.get("params")?.get(p)?.get("type")?.span, format!("`{p}` is declared here")))
@@ -410,7 +430,14 @@ fn mismatch(found: &Type, schema: &Value) -> Option<(String, String)> {
     match found {
         Type::List(items) => {
             let (expected, got) = mismatch(items, fitting.get("items")?)?;
-            Some((format!("a list, each item {expected}"), format!("a list, each item {got}")))
+            let plural = |word: &str| match word {
+                "a text" => "a list of texts".to_owned(),
+                "an integer" => "a list of integers".to_owned(),
+                "a number" => "a list of numbers".to_owned(),
+                "a boolean" => "a list of booleans".to_owned(),
+                other => format!("a list, each item {other}"),
+            };
+            Some((plural(&expected), plural(&got)))
         }
         Type::Map(map) => map.iter().find_map(|(key, found)| {
             let (expected, got) = mismatch(found, property(fitting, key)?)?;

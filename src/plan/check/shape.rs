@@ -21,8 +21,12 @@ use crate::secret::SCHEMA_MARK;
 #[derive(Clone, Copy)]
 pub(super) enum What<'a> {
     Plan,
-    /// A step, as `step 3` or ``step `dump` ``.
-    Step(&'a str),
+    /// A step, as `step 3` or ``step `dump` ``, and its executor.
+    Step(&'a str, &'a str),
+    /// A declared parameter.
+    Param(&'a str),
+    /// A declared secret.
+    Secret(&'a str),
     /// The parameters of an executor.
     Params(&'a str),
     /// What `defaults` has for an executor.
@@ -35,7 +39,9 @@ impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plan => f.write_str("the plan"),
-            Self::Step(label) => f.write_str(label),
+            Self::Step(label, _) => f.write_str(label),
+            Self::Param(name) => write!(f, "the parameter `{name}`"),
+            Self::Secret(name) => write!(f, "the secret `{name}`"),
             Self::Params(name) => write!(f, "the parameters of `{name}`"),
             Self::Defaults(name) => write!(f, "the defaults of `{name}`"),
             Self::Key(key) => write!(f, "`{key}`"),
@@ -92,7 +98,12 @@ impl<'a> Work<'a> {
                 self.value(&entry.value, inner, What::Key(&entry.key), rules.below());
             } else if rules.top && entry.key.starts_with("x-") {
             } else if let Some(inner) = open.filter(|o| o.is_object()) {
-                self.value(&entry.value, inner, What::Key(&entry.key), rules.below());
+                let what = match what {
+                    What::Key("params") => What::Param(&entry.key),
+                    What::Key("secrets") => What::Secret(&entry.key),
+                    _ => What::Key(&entry.key),
+                };
+                self.value(&entry.value, inner, what, rules.below());
             } else if open == Some(&Value::Bool(false)) {
                 let known = || properties.keys().map(String::as_str);
                 let near = meant(entries, &entry.key, known());
@@ -108,6 +119,9 @@ impl<'a> Work<'a> {
                         finding.label(format!("did you mean `{near}`?")).fix(entry.key_span, near, false)
                     }
                     None if properties.is_empty() => finding,
+                    None if self.is_parameter(what, &entry.key) => {
+                        finding.help("it is a parameter of the executor: put it under `with`")
+                    }
                     None => finding.help(format!("there are {}", known().collect::<Vec<_>>().join(", "))),
                 });
             }
@@ -121,6 +135,12 @@ impl<'a> Work<'a> {
                 _ => Finding::error(MISSING_KEY, span, format!("{what} needs the key `{key}`")),
             });
         }
+    }
+
+    /// Whether a key that a step does not have is one that its executor takes.
+    pub(super) fn is_parameter(&self, what: What<'_>, key: &str) -> bool {
+        let What::Step(_, executor) = what else { return false };
+        self.schemas.params(executor).and_then(|s| s.get("properties")?.get(key)).is_some()
     }
 
     /// Whether a value has the shape that a schema wants.
@@ -196,8 +216,13 @@ impl<'a> Work<'a> {
 
     /// A value of the wrong type, with the remedy where the author can have meant one thing only.
     fn mistyped(&self, node: &Node, words: &str, what: What<'_>, schemas: &[&Value]) {
-        let takes = |kind: &str| schemas.iter().any(|s| kinds(s).any(|k| k == kind));
+        // What is doubtful, or opens a map by mistake, has its finding.
         let raw = self.spelled(node.span);
+        let known = node.text().is_some() && node.doubt(self.text).is_some_and(|d| !d.only_as_text);
+        if known || (matches!(node.kind, Kind::Map(_)) && raw.starts_with("{{")) {
+            return;
+        }
+        let takes = |kind: &str| schemas.iter().any(|s| kinds(s).any(|k| k == kind));
         let plain = node.style == crate::document::Style::Plain;
         if takes("string")
             && plain
@@ -209,12 +234,23 @@ impl<'a> Work<'a> {
             return self.push(finding.fix(node.span, quoted, true));
         }
         let found = match &node.kind {
-            Kind::Text(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
+            // What stands in place of a secret's source may be the secret.
+            Kind::Text(text) if text.chars().count() <= 40 && !matches!(what, What::Secret(_)) => {
+                format!("the text `{text}`")
+            }
             _ => node.kind_name().to_owned(),
         };
+        let words = if matches!(what, What::Key("when")) { "true, false or an expression" } else { words };
         let finding = Finding::error(WRONG_TYPE, node.span, format!("{what}: expected {words}, found {found}"));
         let remedy = |text: String| (format!("write `{text}`"), Some(text));
         let (help, replacement) = match &node.kind {
+            _ if matches!(what, What::Key("when")) => (String::new(), None),
+            Kind::Text(_) if matches!(what, What::Secret(_)) => {
+                ("say where it comes from, like `{ env: PW }`, never its value".to_owned(), None)
+            }
+            Kind::Text(_) | Kind::Int(_) | Kind::Bool(_) if matches!(what, What::Param(_)) => {
+                (format!("write its type and its default, like `{{ type: string, default: {raw} }}`"), None)
+            }
             Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) if takes("string") && plain => remedy(format!("\"{raw}\"")),
             Kind::Text(text) if takes("boolean") => match text.to_ascii_lowercase().as_str() {
                 "yes" | "on" | "y" | "true" => remedy("true".to_owned()),
@@ -230,11 +266,16 @@ impl<'a> Work<'a> {
             Kind::Float(number) if takes("integer") && number.fract() == 0.0 && number.abs() < 1e15 => {
                 remedy(format!("{number:.0}"))
             }
+            Kind::Map(_) if raw.starts_with("${{") => {
+                ("put quotes around the text: a `: ` in it opens a map in YAML".to_owned(), None)
+            }
             Kind::Null if takes("object") => ("leave the key out, or write `{}`".to_owned(), None),
             Kind::Null if takes("array") => ("leave the key out, or write `[]`".to_owned(), None),
             Kind::Null => ("leave the key out, or give it a value".to_owned(), None),
-            Kind::Text(_) if takes("array") && self.spelled(node.span).len() < 60 => {
-                (format!("write a list: `[{}]`", self.spelled(node.span)), None)
+            Kind::Text(text) if takes("array") && raw.len() < 60 => {
+                let words = matches!(what, What::Key("argv" | "command")) && !text.contains(['"', '\'', '\\']);
+                let items = text.split_whitespace().collect::<Vec<_>>().join(", ");
+                (format!("write a list: `[{}]`", if words { &items } else { raw }), None)
             }
             _ => (String::new(), None),
         };

@@ -154,9 +154,10 @@ impl<'a> Work<'a> {
     fn step(&self, at: usize) {
         let step = &self.steps[at];
         let Kind::Map(entries) = &step.node.kind else {
-            return self.value(step.node, &self.schemas.step, What::Step(&step.label), Rules::plain());
+            return self.value(step.node, &self.schemas.step, What::Step(&step.label, ""), Rules::plain());
         };
-        self.keys(entries, &self.schemas.step, step.node, What::Step(&step.label), Rules::plain());
+        let what = What::Step(&step.label, step.executor());
+        self.keys(entries, &self.schemas.step, step.node, what, Rules::plain());
         let when = step.when.and_then(Node::text);
         let mut place = Place {
             area: Area::Step,
@@ -241,7 +242,9 @@ impl<'a> Work<'a> {
         for key in required {
             let there = given.iter().chain(default_entries).any(|e| e.key == key);
             let misspelt = || unknown.iter().any(|e| meant(given, &e.key, known.iter().copied()) == Some(key));
-            if there || misspelt() || step.with.is_some_and(|w| !matches!(w.kind, Kind::Map(_))) {
+            // One that stands beside `with` is one finding, not two.
+            let beside = step.node.entry(key).is_some();
+            if there || beside || misspelt() || step.with.is_some_and(|w| !matches!(w.kind, Kind::Map(_))) {
                 continue;
             }
             let span = step.node.entry("with").map(|e| e.key_span);
