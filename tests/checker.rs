@@ -191,3 +191,138 @@ fn denied_warnings_are_errors_of_the_exit_code_only() {
     assert_eq!(run(&["--deny-warnings"]).status.code(), Some(78));
     assert_eq!(run(&[]).stdout, run(&["--deny-warnings"]).stdout);
 }
+
+#[test]
+fn mending_changes_what_it_mends_and_not_one_byte_more() {
+    let from = folder("fix");
+    for name in plans("fix") {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("plan.yaml");
+        std::fs::copy(from.join(&name), &path).expect("a copy");
+        let output = runplan(dir.path()).args(["validate", "--fix", "plan.yaml"]).output().expect("the binary runs");
+        let got = std::fs::read(&path).expect("the plan");
+        let wanted = std::fs::read(from.join(&name).with_extension("fixed")).expect("what it is mended to");
+        assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(&wanted), "{name}: {}", said(&output));
+        assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 1, "nothing else is left behind");
+        let again = runplan(dir.path()).args(["validate", "--fix", "plan.yaml"]).output().expect("the binary runs");
+        assert!(!said(&again).contains("mended"), "{name} is mended a second time: {}", said(&again));
+    }
+    let output = runplan(&from).args(["validate", "--fix", "-"]).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Every bad plan, mended, has fewer findings than before and no other text in it than before and in the remedies.
+#[test]
+fn mending_never_makes_a_plan_worse() {
+    for name in plans("bad") {
+        let Ok(before) = std::fs::read_to_string(folder("bad").join(&name)) else { continue };
+        let found = findings(&before);
+        let (after, count) = runplan::diag::mend(&before, &found);
+        assert!(count == 0 || findings(&after).len() < found.len(), "{name}: {after}");
+        assert_eq!(count == 0, before == after, "{name}");
+    }
+}
+
+fn formatted(format: &str, paths: &[&str]) -> String {
+    let mut command = runplan(&folder("bad"));
+    text(&command.args(["validate", "--format", format]).args(paths).output().expect("the binary runs").stdout)
+}
+
+#[test]
+fn the_formats_for_programs_say_what_the_text_says() {
+    let paths = ["names-unknown-param.yaml", "place-non-ascii.yaml", "shape-boolean-yes.yaml", "lint-when-true.yaml"];
+    let json: serde_json::Value = serde_json::from_str(&formatted("json", &paths)).expect("JSON");
+    assert_eq!((&json["plans"], &json["errors"], &json["warnings"]), (&4.into(), &4.into(), &1.into()));
+    let first = &json["findings"][0];
+    let place = |line: u32, column: u32, end_column: u32| serde_json::json!({ "file": paths[0], "line": line, "column": column, "end_line": line, "end_column": end_column });
+    assert_eq!((&first["code"], &first["severity"]), (&"RP0303".into(), &"error".into()));
+    assert_eq!(first["place"], place(7, 36, 45));
+    assert_eq!(first["related"][0]["place"], place(4, 3, 13));
+    assert_eq!(first["fix"]["replacement"], "backup_dir");
+    assert_eq!(first["fix"]["safe"], false);
+
+    let lines: Vec<serde_json::Value> =
+        formatted("jsonl", &paths).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    assert_eq!(lines.len(), 5);
+    assert!(lines.iter().all(|l| l["schema_version"] == 1));
+
+    let sarif: serde_json::Value = serde_json::from_str(&formatted("sarif", &paths)).expect("JSON");
+    assert_eq!((&sarif["version"], &sarif["runs"][0]["columnKind"]), (&"2.1.0".into(), &"unicodeCodePoints".into()));
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().expect("rules");
+    assert_eq!(results.len(), 5);
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().expect("an index")).expect("small");
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+    }
+    let region = &results[0]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(*region, serde_json::json!({ "startLine": 7, "startColumn": 36, "endLine": 7, "endColumn": 45 }));
+    assert_eq!(results[0]["relatedLocations"][0]["physicalLocation"]["region"]["startLine"], 4);
+    let change = &results[3]["fixes"][0]["artifactChanges"][0];
+    assert_eq!(change["artifactLocation"]["uri"], "shape-boolean-yes.yaml");
+    assert_eq!(change["replacements"][0]["insertedContent"]["text"], "true");
+
+    let github = formatted("github", &paths);
+    assert!(
+        github.starts_with(
+            "::error file=names-unknown-param.yaml,line=7,endLine=7,col=36,endColumn=45,title=RP0303::`params` has no `bakup_dir`; did you mean `backup_dir`?\n"
+        ),
+        "{github}"
+    );
+    assert!(github.ends_with("::warning file=lint-when-true.yaml,line=5,endLine=5,col=11,endColumn=15,title=RP0501::this `when` is always true; leave it out\n"), "{github}");
+
+    let gitlab: serde_json::Value = serde_json::from_str(&formatted("gitlab", &["."])).expect("JSON");
+    let issues = gitlab.as_array().expect("a list");
+    let prints: BTreeSet<&str> = issues.iter().filter_map(|i| i["fingerprint"].as_str()).collect();
+    assert_eq!(prints.len(), issues.len(), "each fingerprint is its own");
+    assert!(issues.iter().all(|i| i["location"]["lines"]["begin"].is_u64() && i["severity"].is_string()));
+
+    let junit = formatted("junit", &paths);
+    assert!(junit.contains("<testsuite name=\"runplan validate\" tests=\"4\" failures=\"3\""), "{junit}");
+    assert!(junit.contains("<system-out>warning[RP0501]"), "{junit}");
+    assert_eq!(junit.matches("<testcase ").count(), 4);
+}
+
+/// Columns count characters, a tab is one; the end is exclusive. Written out here by hand.
+#[test]
+fn places_are_exact() {
+    for (text, code, line, column, end) in [
+        ("version: 1\nname: n\nsteps:\n  - uses: command\n    with:\t{ argv: [a],\tcdw: b }\n", 102, 5, 24, 27),
+        ("version: 1\r\nname: n\r\nsteps:\r\n  - uses: command\r\n    with: { argv: [a], cdw: b }\r\n", 102, 5, 24, 27),
+        ("version: 1\nname: n\nsteps:\n  - uses: command\n    with: { argv: [\"Köln 🌙\"], cdw: b }\n", 102, 5, 31, 34),
+        ("\u{feff}version: 1\nnaam: n\nsteps:\n  - { uses: command, with: { argv: [a] } }\n", 102, 2, 1, 5),
+        ("\u{feff}verzion: 1\nname: n\nsteps:\n  - { uses: command, with: { argv: [a] } }\n", 102, 1, 1, 8),
+        (
+            "version: 1\nname: n\nsteps:\n  - uses: command\n    with:\n      argv: [sh]\n      stdin: |\n        äö\n          x ${{ params.nope }}\n",
+            303,
+            9,
+            24,
+            28,
+        ),
+        (
+            "version: 1\nname: n\nsteps:\n  - uses: command\n    with:\n      argv: [sh]\n      stdin: >-\n        one\n        ü ${{ params.nope }}\n",
+            303,
+            9,
+            22,
+            26,
+        ),
+        (
+            "version: 1\nname: n\nsteps:\n  - uses: command\n    with:\n      argv: [sh]\n      cwd: 'it''s ${{ params.nope }}'\n",
+            303,
+            7,
+            30,
+            34,
+        ),
+        ("version: 1\nname: n\nsteps:\n  - uses: command\n    timeout: 30", 105, 5, 14, 16),
+    ] {
+        let input = runplan::plan::Input { name: "p".to_owned(), dir: "/".into(), text: text.to_owned() };
+        let outcome = runplan::plan::check(input, &runplan::steps::REGISTRY);
+        let found = outcome
+            .findings
+            .iter()
+            .find(|f| f.code.0 == code)
+            .unwrap_or_else(|| panic!("{text}: {:?}", outcome.findings));
+        let place = outcome.sources.place(found.span);
+        assert_eq!((place.line, place.column, place.end_column), (line, column, end), "{text}");
+    }
+}

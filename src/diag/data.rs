@@ -220,7 +220,7 @@ pub fn junit(reports: &[Report], deny_warnings: bool) -> String {
     );
     for report in reports {
         let name = xml(&report.name);
-        let _ = write!(out, "    <testcase name=\"{name}\" classname=\"runplan.validate\" file=\"{name}\" time=\"0\"");
+        let _ = write!(out, "    <testcase name=\"{name}\" classname=\"runplan.validate\" time=\"0\"");
         let text = xml(render(&report.sources, &report.findings, false).trim_end());
         let _ = match report.findings.first() {
             None => writeln!(out, "/>"),
