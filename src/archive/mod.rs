@@ -30,6 +30,9 @@ pub use pipe::Pipe;
 pub use record::{Content, LIMIT, Record, SCHEMA_VERSION, Server};
 pub use zip::{Sealed, Writer};
 
+/// The end of the name of a file that pins the archive beside it: retention leaves that one alone.
+pub const PIN: &str = ".pin";
+
 /// Where an archive goes, and how it is protected.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -58,6 +58,8 @@ pub enum Command {
     Schema,
     /// List the executors, or show one with its parameters, outputs and an example
     Steps(StepsArgs),
+    /// Pin archives, so that retention leaves them alone
+    Pin(PinArgs),
     /// Print a completion script for a shell
     Completions(ShellArgs),
     /// Print the manual page, in roff
@@ -149,6 +151,17 @@ pub enum FindingFormat {
 pub struct ExplainArgs {
     /// The code, like `RP0102`; without one, all codes are listed
     pub code: Option<String>,
+}
+
+/// What to pin.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// The archives
+    #[arg(value_name = "ARCHIVE", required = true, value_hint = ValueHint::FilePath)]
+    pub archives: Vec<PathBuf>,
+    /// Take the pins away
+    #[arg(long)]
+    pub remove: bool,
 }
 
 #[derive(Debug, Args)]

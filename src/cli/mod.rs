@@ -6,6 +6,7 @@ mod exit;
 mod explain;
 mod input;
 mod output;
+mod pin;
 mod run;
 mod signals;
 mod validate;
@@ -50,6 +51,7 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
         Some(Command::Explain(explain)) => explain::explain(explain.code.as_deref(), terms),
         Some(Command::Schema) => docs::schema(terms),
         Some(Command::Steps(steps)) => docs::steps(steps.name.as_deref(), terms),
+        Some(Command::Pin(args)) => pin::pin(&args, terms),
         Some(Command::Completions(shell)) => docs::completions(shell.shell, terms),
         Some(Command::Man) => docs::man(terms),
         None => match cli.run.plan {

@@ -32,7 +32,7 @@ fn the_newest_by_record_stay_and_each_goes_with_its_record() {
         archive(&world, name, day, &[]);
     }
     let dry = world.run(PLAN, &["-n"]).ends(0);
-    dry.says("keeps `a.zip`: number 1 of the 2 newest").says("removes `c.zip`: number 4, and the 2 newest stay");
+    dry.says("keeps `a.zip`: number 1 of the 2 newest").says("removes `c.zip`: number 4, and no rule keeps it");
     assert_eq!(world.names("out").len(), 8, "a dry run removes nothing");
     let run = world.run(PLAN, &["--format", "json"]).ends(0);
     assert_eq!(world.names("out"), ["a.zip", "a.zip.json", "b.zip", "b.zip.json"]);
@@ -134,4 +134,28 @@ fn nothing_goes_after_a_step_that_failed() {
     world.run(&other, &[]).ends(0);
     assert_eq!(world.names("out").len(), 4);
     world.run(&PLAN.replace("dir: out", "dir: missing"), &[]).ends(1).says("the folder `missing` cannot be listed");
+}
+
+#[test]
+fn rules_by_calendar_and_pins_keep_what_they_say() {
+    let world = World::new();
+    for day in 1..=20 {
+        archive(&world, &format!("a{day:02}.zip"), day, &[]);
+    }
+    let pin = |arguments: &[&str]| {
+        crate::world::Run::from(world.runplan().arg("pin").args(arguments).output().expect("runs"))
+    };
+    pin(&["out/a03.zip", "out/a04.zip"]).ends(0);
+    pin(&["--remove", "out/a04.zip"]).ends(0);
+    pin(&["out/a99.zip"]).ends(1).says("there is no archive `out/a99.zip`");
+    pin(&["out/a05.zip.json"]).ends(1).says("is no archive with a record");
+    let plan = PLAN.replace("keep_last: 2", "keep_daily: 2, keep_weekly: 3");
+    let dry = world.run(&plan, &["-n"]).ends(0);
+    dry.says("keeps `a20.zip`: the newest of day 2026-11-20, the newest of week 2026-W47")
+        .says("keeps `a03.zip`: it is pinned");
+    world.run(&plan, &[]).ends(0);
+    let left: Vec<String> = world.names("out").into_iter().filter(|n| n.ends_with(".zip")).collect();
+    // 2026-11-20 is a Friday; the Sundays before it are the 15th and the 8th.
+    assert_eq!(left, ["a03.zip", "a08.zip", "a15.zip", "a19.zip", "a20.zip"]);
+    world.run(&PLAN.replace(", keep_last: 2", ""), &[]).ends(78).says("nothing says what stays");
 }

@@ -5,21 +5,23 @@ mod rules;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, Content, Record};
 use crate::files::{self, Kind, Listed};
-use crate::quantity::Size;
-use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::quantity::{Size, Span};
+use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
 use crate::value::Value;
 use rules::{Candidate, Policy, Verdict, decide};
 
-/// Keeps the newest archives of a folder and removes the others.
+/// Keeps archives of a folder by rules and removes the others.
 ///
-/// Only complete dumps with a valid record of the same plan, target and database count, and only those are ever
-/// removed, each with its record; `pattern` takes in files without one. They are ordered by the time in their records.
+/// At least one `keep_…` rule is needed; what any of them keeps stays. Only complete dumps with a valid record of the same plan, target and database count, and only those are ever
+/// removed, each with its record; `pattern` takes in files without one. A pinned archive (`runplan pin`) stays and takes
+/// nobody's place. They are ordered by the time in their records.
 /// Symbolic links are not followed. When an earlier step of the run failed nothing is removed, except when that step has
 /// `continue_on_error` and makes no archive or copy.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,9 +30,29 @@ pub struct Params {
     /// The folder.
     #[schemars(extend("x-runplan-path" = true))]
     dir: String,
-    /// How many archives stay, the newest.
+    /// How many stay, the newest.
+    #[serde(default)]
     #[schemars(range(min = 1))]
-    keep_last: u32,
+    keep_last: Option<u32>,
+    /// Of how many days the newest stays; days without an archive do not count.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    keep_daily: Option<u32>,
+    /// Of how many weeks, Monday to Sunday, the newest stays.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    keep_weekly: Option<u32>,
+    /// Of how many months the newest stays.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    keep_monthly: Option<u32>,
+    /// Of how many years the newest stays.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    keep_yearly: Option<u32>,
+    /// All that are no older than this stay, reckoned from the newest one.
+    #[serde(default)]
+    keep_within: Option<Span>,
     /// The fewest that stay, whatever else is said.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
@@ -49,6 +71,30 @@ pub struct Params {
 
 fn one() -> u32 {
     1
+}
+
+/// The parameters of which one is needed.
+const RULES: [&str; 6] = ["keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"];
+
+impl Params {
+    fn policy(&self) -> Result<Policy, StepError> {
+        let counts = [self.keep_last, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly];
+        if counts.contains(&Some(0)) || self.min_keep == 0 {
+            return Err(StepError::new("the `keep_…` numbers and `min_keep` are at least 1"));
+        }
+        if counts.iter().all(Option::is_none) && self.keep_within.is_none() {
+            return Err(StepError::new("nothing says what stays").hint(format!("give one of {}", RULES.join(", "))));
+        }
+        Ok(Policy {
+            last: self.keep_last,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            within: self.keep_within.and_then(|s| TimeDelta::from_std(s.0).ok()),
+            min_keep: self.min_keep,
+        })
+    }
 }
 
 /// What was done.
@@ -84,10 +130,16 @@ impl Step for Retention {
     type Output = Output;
     type Work = Work;
 
-    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
-        if params.keep_last == 0 || params.min_keep == 0 {
-            return Err(StepError::new("`keep_last` and `min_keep` are at least 1"));
+    fn check(params: &serde_json::Value) -> Vec<Fault> {
+        if RULES.iter().any(|r| params.get(r).is_some()) {
+            return Vec::new();
         }
+        let help = Some(format!("give one of {}", RULES.join(", ")));
+        vec![Fault { pointer: String::new(), at_key: false, message: "nothing says what stays".to_owned(), help }]
+    }
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        let policy = params.policy()?;
         let wanted = Wanted::new(&params, look)?;
         let dir = PathBuf::from(&params.dir);
         let upcoming = upcoming(look, &dir, wanted.database.as_deref());
@@ -102,9 +154,9 @@ impl Step for Retention {
         let sorted = sort(look, &dir, listed, &wanted);
         let mut candidates = upcoming;
         candidates.extend(sorted.archives.iter().map(|a| a.candidate.clone()));
-        let policy = Policy { keep_last: params.keep_last, min_keep: params.min_keep };
         let hold = hold(look);
-        let verdicts = decide(candidates, policy, hold.as_deref());
+        let day = |time: DateTime<Utc>| time.with_timezone(&Local).date_naive();
+        let verdicts = decide(candidates, &policy, &day, hold.as_deref());
         let goes = |a: &Archive| verdicts.iter().any(|v| !v.stays && v.name == a.candidate.name);
         let doomed = sorted.archives.into_iter().filter(goes).map(|a| (a.file, a.record)).collect();
         Ok(Work { dir, verdicts, doomed, others: sorted.others })
@@ -241,14 +293,19 @@ fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> Sorted
     let mut sorted = Sorted { archives: Vec::new(), others: Vec::new() };
     let find = |name: &str| listed.iter().find(|l| l.name == name);
     for file in &listed {
-        // A record is spoken of with its archive.
-        if file.name.strip_suffix(".json").is_some_and(|archive| find(archive).is_some()) {
+        // A record or a pin is spoken of with its archive.
+        let beside = [".json", archive::PIN].iter().find_map(|end| file.name.strip_suffix(end));
+        if beside.is_some_and(|archive| find(archive).is_some()) {
             continue;
         }
         let record = find(&format!("{}.json", file.name));
         match judge(look, dir, file, record, wanted) {
             Ok(made) => sorted.archives.push(Archive {
-                candidate: Candidate { name: file.name.clone(), made },
+                candidate: Candidate {
+                    name: file.name.clone(),
+                    made,
+                    pinned: find(&format!("{}{}", file.name, archive::PIN)).is_some(),
+                },
                 file: file.clone(),
                 record: record.cloned(),
             }),
@@ -265,7 +322,7 @@ fn judge(
     file: &Listed,
     record: Option<&Listed>,
     wanted: &Wanted,
-) -> Result<chrono::DateTime<chrono::Utc>, String> {
+) -> Result<DateTime<Utc>, String> {
     match file.kind {
         Kind::File => {}
         Kind::Folder => return Err("it is a folder".to_owned()),
@@ -305,6 +362,7 @@ fn upcoming(look: &Look, dir: &Path, database: Option<&str>) -> Vec<Candidate> {
     let candidate = |path: &PathBuf| Candidate {
         name: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         made: look.now,
+        pinned: false,
     };
     ours.map(|u| candidate(&u.path)).collect()
 }
