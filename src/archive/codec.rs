@@ -1,18 +1,33 @@
 //! What becomes of a chunk: stored, or compressed by one of three encoders.
+//!
+//! Deflate is joined from chunks that were compressed apart: each ends on a byte boundary, and at the small levels each
+//! begins with the window of the one before as its dictionary, so that it may refer to it. A zstd stream is one frame,
+//! since not every reader goes on after the first; the library has threads of its own for it, and there is one coder.
+
+use zlib_rs::{Deflate, DeflateFlush};
+use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
 use super::deflate;
 use crate::step::StepError;
 
 /// Bytes of a chunk.
 pub const CHUNK: usize = deflate::CHUNK;
+/// How far back deflate refers.
+pub const WINDOW: usize = 32_768;
+/// Bytes that one of zstd's threads takes at a time.
+const JOB: u32 = 1 << 20;
 
 /// How chunks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// Deflate's stored blocks, which end by themselves, as method 0 does not.
     Store,
-    /// Our own encoder.
+    /// Deflate by our own encoder.
     Fast,
+    /// Deflate by zlib-rs at a level from 1 to 9.
+    Zlib(i32),
+    /// Zstandard at a level of the library.
+    Zstd(i32),
 }
 
 /// One part of a stream, with room for what it becomes. It is used again and again.
@@ -20,31 +35,54 @@ pub enum Codec {
 pub struct Chunk {
     /// Its place in the stream, from 0.
     pub number: u64,
+    /// The end of the chunk before, where the coder wants it.
+    pub before: Vec<u8>,
     pub input: Vec<u8>,
     /// Whether the stream ends with it.
     pub last: bool,
     pub output: Vec<u8>,
 }
 
-/// Compresses chunks, one after the other.
+/// Compresses chunks.
 pub enum Coder {
     Store,
     Fast(Box<deflate::Encoder>),
-    /// Fails, or panics, at a chunk.
+    Zlib(Box<Deflate>),
+    Zstd(Box<Encoder<'static>>),
+    /// What a test wants.
     #[cfg(test)]
-    Broken {
-        panics: bool,
-    },
+    Planted(fn(&mut Chunk) -> Result<(), StepError>),
+}
+
+impl Codec {
+    /// Coders for so many threads.
+    ///
+    /// # Errors
+    /// The library refuses what it is told.
+    pub fn coders(self, threads: usize) -> Result<Vec<Coder>, StepError> {
+        let each = |coder: fn(i32) -> Coder, level| (0..threads).map(|_| coder(level)).collect();
+        Ok(match self {
+            Self::Store => each(|_| Coder::Store, 0),
+            Self::Fast => each(|_| Coder::Fast(Box::new(deflate::Encoder::new())), 0),
+            Self::Zlib(level) => each(|level| Coder::Zlib(Box::new(Deflate::new(level, false, 15))), level),
+            Self::Zstd(level) => {
+                let mut encoder = Encoder::new(level).map_err(|e| failed(&e))?;
+                let threads = u32::try_from(threads).unwrap_or(1);
+                for parameter in [CParameter::NbWorkers(threads), CParameter::JobSize(JOB)] {
+                    encoder.set_parameter(parameter).map_err(|e| failed(&e))?;
+                }
+                vec![Coder::Zstd(Box::new(encoder))]
+            }
+        })
+    }
+
+    /// Whether a chunk's coder wants the end of the chunk before.
+    pub fn looks_back(self) -> bool {
+        matches!(self, Self::Zlib(_))
+    }
 }
 
 impl Coder {
-    pub fn new(codec: Codec) -> Self {
-        match codec {
-            Codec::Store => Self::Store,
-            Codec::Fast => Self::Fast(Box::new(deflate::Encoder::new())),
-        }
-    }
-
     /// Puts what a chunk becomes into its output.
     ///
     /// # Errors
@@ -53,18 +91,69 @@ impl Coder {
         match self {
             Self::Store => deflate::store(&chunk.input, &mut chunk.output),
             Self::Fast(encoder) => encoder.chunk(&chunk.input, &mut chunk.output),
+            Self::Zlib(encoder) => zlib(encoder, chunk)?,
+            Self::Zstd(encoder) => return zstd(encoder, chunk).map_err(|e| failed(&e)),
             #[cfg(test)]
-            Self::Broken { panics } => {
-                assert!(!*panics || chunk.number < 3, "a fault that was planted");
-                if chunk.number >= 3 {
-                    return Err(StepError::new("a fault that was planted"));
-                }
-                deflate::store(&chunk.input, &mut chunk.output);
-            }
+            Self::Planted(code) => code(chunk)?,
         }
         if chunk.last {
             chunk.output.extend(deflate::END);
         }
         Ok(())
     }
+}
+
+fn failed(error: &std::io::Error) -> StepError {
+    StepError::because("compressing", error)
+}
+
+/// Compresses a chunk up to a byte boundary, which is what a synchronising flush gives.
+fn zlib(encoder: &mut Deflate, chunk: &mut Chunk) -> Result<(), StepError> {
+    encoder.reset();
+    if !chunk.before.is_empty() {
+        encoder.set_dictionary(&chunk.before).map_err(|e| StepError::new(format!("compressing: {}", e.as_str())))?;
+    }
+    // Noise grows by a few bytes in each 16 KiB.
+    chunk.output.resize(CHUNK + CHUNK / 64, 0);
+    let number = |total: u64| usize::try_from(total).unwrap_or(usize::MAX);
+    loop {
+        let (taken, made) = (number(encoder.total_in()), number(encoder.total_out()));
+        encoder
+            .compress(&chunk.input[taken..], &mut chunk.output[made..], DeflateFlush::SyncFlush)
+            .map_err(|e| StepError::new(format!("compressing: {}", e.as_str())))?;
+        let made = number(encoder.total_out());
+        if made < chunk.output.len() {
+            chunk.output.truncate(made);
+            return Ok(());
+        }
+        chunk.output.resize(made + CHUNK / 64, 0);
+    }
+}
+
+/// Gives a chunk to the library and takes what it has ready, which may be nothing, or be of chunks before.
+fn zstd(encoder: &mut Encoder<'static>, chunk: &mut Chunk) -> std::io::Result<()> {
+    chunk.output.clear();
+    let mut input = InBuffer::around(&chunk.input);
+    while input.pos < chunk.input.len() {
+        step(&mut chunk.output, |output| encoder.run(&mut input, output))?;
+    }
+    if chunk.last {
+        while step(&mut chunk.output, |output| encoder.finish(output, true))? > 0 {}
+        encoder.reinit()?;
+    }
+    Ok(())
+}
+
+/// Calls the library with room for some more output.
+fn step(
+    output: &mut Vec<u8>,
+    call: impl FnOnce(&mut OutBuffer<'_, [u8]>) -> std::io::Result<usize>,
+) -> std::io::Result<usize> {
+    let made = output.len();
+    output.resize(made + CHUNK / 4, 0);
+    let mut room = OutBuffer::around(&mut output[made..]);
+    let left = call(&mut room);
+    let used = room.pos();
+    output.truncate(made + used);
+    left
 }

@@ -21,7 +21,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
-use super::codec::{CHUNK, Chunk, Codec, Coder};
+use super::codec::{CHUNK, Chunk, Codec, Coder, WINDOW};
 use crate::cancel::Cancel;
 use crate::step::StepError;
 
@@ -29,6 +29,7 @@ use crate::step::StepError;
 pub struct Pipeline {
     coders: Vec<Coder>,
     chunks: Vec<Chunk>,
+    looks_back: bool,
 }
 
 /// What takes chunks in their order.
@@ -47,6 +48,8 @@ struct Source<'a> {
     cancel: &'a Cancel,
     number: u64,
     size: u64,
+    /// The end of what was read, where the coders want it.
+    tail: Option<Vec<u8>>,
 }
 
 impl Source<'_> {
@@ -66,6 +69,12 @@ impl Source<'_> {
             (self.progress)(self.size + filled as u64);
         }
         chunk.input.truncate(filled);
+        if let Some(tail) = &mut self.tail {
+            // Every chunk that has one behind it is longer than the window.
+            chunk.before.clone_from(tail);
+            tail.clear();
+            tail.extend_from_slice(&chunk.input[filled.saturating_sub(WINDOW)..]);
+        }
         chunk.number = self.number;
         chunk.last = filled < CHUNK;
         self.number += 1;
@@ -75,15 +84,12 @@ impl Source<'_> {
 }
 
 impl Pipeline {
-    /// A pipeline with so many workers, one at least.
-    pub fn new(codec: Codec, workers: usize) -> Self {
-        let workers = workers.max(1);
-        Self { coders: (0..workers).map(|_| Coder::new(codec)).collect(), chunks: Vec::new() }
-    }
-
-    #[cfg(test)]
-    pub fn broken(workers: usize, panics: bool) -> Self {
-        Self { coders: (0..workers).map(|_| Coder::Broken { panics }).collect(), chunks: Vec::new() }
+    /// A pipeline with so many threads that compress, one at least.
+    ///
+    /// # Errors
+    /// The encoder refuses what it is told.
+    pub fn new(codec: Codec, threads: usize) -> Result<Self, StepError> {
+        Ok(Self { coders: codec.coders(threads.max(1))?, chunks: Vec::new(), looks_back: codec.looks_back() })
     }
 
     /// Compresses all that `from` gives, and gives its size. `progress` hears how much was read.
@@ -97,7 +103,8 @@ impl Pipeline {
         cancel: &Cancel,
         to: &mut dyn Take,
     ) -> Result<u64, StepError> {
-        let mut source = Source { from, progress, cancel, number: 0, size: 0 };
+        let tail = self.looks_back.then(Vec::new);
+        let mut source = Source { from, progress, cancel, number: 0, size: 0, tail };
         let mut first = self.chunks.pop().unwrap_or_default();
         source.fill(&mut first)?;
         if first.last {
@@ -225,30 +232,63 @@ mod tests {
         pipeline.run(from, &mut |_| {}, &Cancel::new(), &mut to).map(|_| to.bytes)
     }
 
+    fn new(codec: Codec, threads: usize) -> Pipeline {
+        Pipeline::new(codec, threads).expect("a pipeline")
+    }
+
+    fn planted(threads: usize, code: fn(&mut Chunk) -> Result<(), StepError>) -> Pipeline {
+        let coders = (0..threads).map(|_| Coder::Planted(code)).collect();
+        Pipeline { coders, chunks: Vec::new(), looks_back: false }
+    }
+
+    #[test]
+    fn chunks_are_taken_in_order_though_some_take_longer() {
+        let mut pipeline = planted(4, |chunk| {
+            thread::sleep(std::time::Duration::from_millis(20 - chunk.number * 7 % 20));
+            chunk.output = vec![chunk.number as u8];
+            Ok(())
+        });
+        let mut from = Trickle { left: 29 * CHUNK + 1, step: CHUNK, fails: false };
+        let taken = run(&mut pipeline, &mut from, u64::MAX).expect("it packs");
+        assert_eq!(taken, [(0..30).collect::<Vec<u8>>(), super::super::deflate::END.to_vec()].concat());
+    }
+
     #[test]
     fn the_bytes_are_the_same_with_any_number_of_workers_and_any_reads() {
-        for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 9 * CHUNK + 5] {
-            let from = |step| Trickle { left: size, step, fails: false };
-            let expected = run(&mut Pipeline::new(Codec::Fast, 1), &mut from(CHUNK), u64::MAX).expect("it packs");
-            for (workers, step) in [(1, 3_001), (2, CHUNK), (3, 70_000), (8, 4_096)] {
-                let mut pipeline = Pipeline::new(Codec::Fast, workers);
-                for _ in 0..2 {
-                    assert!(run(&mut pipeline, &mut from(step), u64::MAX).is_ok_and(|bytes| bytes == expected));
+        for codec in [Codec::Store, Codec::Fast, Codec::Zlib(6), Codec::Zstd(3)] {
+            for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 5] {
+                let from = |step| Trickle { left: size, step, fails: false };
+                let expected = run(&mut new(codec, 1), &mut from(CHUNK), u64::MAX).expect("it packs");
+                for (threads, step) in [(1, 30_001), (2, CHUNK), (5, 70_000)] {
+                    let mut pipeline = new(codec, threads);
+                    for _ in 0..2 {
+                        let bytes = run(&mut pipeline, &mut from(step), u64::MAX);
+                        assert!(bytes.is_ok_and(|bytes| bytes == expected), "{codec:?} {size} {threads} {step}");
+                    }
                 }
             }
         }
+    }
+
+    fn fails(chunk: &mut Chunk) -> Result<(), StepError> {
+        if chunk.number == 3 { Err(StepError::new("a fault that was planted")) } else { Ok(()) }
+    }
+
+    fn panics(chunk: &mut Chunk) -> Result<(), StepError> {
+        assert!(chunk.number != 3, "a fault that was planted");
+        Ok(())
     }
 
     #[test]
     fn the_failure_of_any_stage_stops_the_others() {
         for workers in [1, 4] {
             let from = |fails| Trickle { left: 40 * CHUNK, step: CHUNK, fails };
-            let new = || Pipeline::new(Codec::Store, workers);
+            let new = || new(Codec::Store, workers);
             let said = |result: Result<Vec<u8>, StepError>| result.expect_err("it fails").what;
             assert_eq!(said(run(&mut new(), &mut from(false), 5)), "the disk is full");
             assert!(said(run(&mut new(), &mut from(true), u64::MAX)).contains("the source broke"));
-            assert!(said(run(&mut Pipeline::broken(workers, false), &mut from(false), u64::MAX)).contains("planted"));
-            assert!(said(run(&mut Pipeline::broken(workers, true), &mut from(false), u64::MAX)).contains("stopped"));
+            assert!(said(run(&mut planted(workers, fails), &mut from(false), u64::MAX)).contains("planted"));
+            assert!(said(run(&mut planted(workers, panics), &mut from(false), u64::MAX)).contains("stopped"));
         }
     }
 
@@ -262,13 +302,13 @@ mod tests {
             }
         };
         let mut from = Trickle { left: usize::MAX, step: CHUNK, fails: false };
-        let result = Pipeline::new(Codec::Store, 2).run(&mut from, &mut progress, &cancel, &mut to);
+        let result = new(Codec::Store, 2).run(&mut from, &mut progress, &cancel, &mut to);
         assert_eq!(result, Err(StepError::cancelled()));
     }
 
     #[test]
     fn chunks_are_used_again_and_there_are_no_more_than_stated() {
-        let mut pipeline = Pipeline::new(Codec::Fast, 3);
+        let mut pipeline = new(Codec::Fast, 3);
         for _ in 0..3 {
             run(&mut pipeline, &mut Trickle { left: 50 * CHUNK, step: CHUNK, fails: false }, u64::MAX)
                 .expect("it packs");

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cancel::Cancel;
-use crate::step::{Level, Log, Look, Progress, RunFacts, Sink, Touch};
+use crate::step::{Level as Loudness, Log, Look, Progress, RunFacts, Sink, Touch};
 
 struct Nobody;
 
 impl Sink for Nobody {
-    fn line(&self, _: Level, _: &str) {}
+    fn line(&self, _: Loudness, _: &str) {}
     fn progress(&self, _: &Progress) {}
 }
 
@@ -62,40 +62,93 @@ fn record(sealed: &Sealed) -> Record {
 
 fn settings(path: &std::path::Path, encryption: Encryption, compression: Compression) -> Settings {
     let path = path.to_string_lossy().into_owned();
-    Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")), threads: None }
+    Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")), level: None, threads: None }
+}
+
+/// Rows, as far as numbers make them.
+fn content(size: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252u64;
+    (0..size)
+        .map(|i| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            if i % 9_000 < 6_000 { b"0123\tab\n"[(state % 9) as usize % 8] } else { state as u8 }
+        })
+        .collect()
+}
+
+/// Writes an archive under its final name.
+fn write(settings: &Settings, entries: &[(&str, &[u8])]) {
+    let mut writer = Writer::create(&touch(), settings).expect("a writer");
+    for (name, data) in entries {
+        let size = writer.entry(name, &mut Cursor::new(data), &mut |_| {}).expect("an entry");
+        assert_eq!(size, data.len() as u64);
+    }
+    let sealed = writer.seal().expect("sealed");
+    assert!(!std::path::Path::new(&settings.path).exists());
+    let written = record(&sealed);
+    sealed.publish(&touch(), &written).expect("published");
+}
+
+/// How archives differ that a plan may ask for.
+fn kinds() -> Vec<(Encryption, Compression, Option<Level>)> {
+    let mut kinds = Vec::new();
+    for encryption in [Encryption::Aes256, Encryption::None] {
+        kinds.push((encryption, Compression::Store, None));
+        for level in [None, Some(Level::Small), Some(Level::Number(1)), Some(Level::Number(9))] {
+            kinds.push((encryption, Compression::Deflate, level));
+            kinds.push((encryption, Compression::Zstd, level));
+        }
+    }
+    kinds
 }
 
 #[test]
 fn another_reader_gets_the_same_bytes_at_every_size() {
     let dir = tempfile::tempdir().expect("a folder");
-    for encryption in [Encryption::Aes256, Encryption::None] {
-        for compression in [Compression::Deflate, Compression::Store] {
-            for size in [0usize, 1, 15, 16, 17, 262_143, 262_144, 262_145, 1_000_000] {
-                let data: Vec<u8> = (0..size).map(|i| (i * i / 7 % 251) as u8).collect();
-                let path = dir.path().join(format!("{encryption:?}{compression:?}{size}.zip"));
-                let mut writer = Writer::create(&touch(), &settings(&path, encryption, compression)).expect("a writer");
-                writer.entry("a.dump", &mut Cursor::new(&data), &mut |_| {}).expect("an entry");
-                writer.entry("manifest.json", &mut Cursor::new(b"{}"), &mut |_| {}).expect("an entry");
-                let sealed = writer.seal().expect("sealed");
-                assert!(!path.exists());
-                let written = record(&sealed);
-                sealed.publish(&touch(), &written).expect("published");
-                assert!(Record::path_of(&path).exists());
-                let mut zip = ::zip::ZipArchive::new(std::fs::File::open(&path).expect("the archive")).expect("a zip");
-                let mut read = Vec::new();
-                let mut entry = match encryption {
-                    Encryption::Aes256 => zip.by_index_decrypt(0, "p ä\"s$ s'w".as_bytes()).expect("the password fits"),
-                    Encryption::None => zip.by_index(0).expect("an entry"),
-                };
-                entry.read_to_end(&mut read).expect("it reads");
-                assert!(read == data, "{encryption:?} {compression:?} {size}");
-                drop(entry);
-                if encryption == Encryption::Aes256 {
-                    assert!(zip.by_index_decrypt(0, b"another").is_err());
+    let chunk = super::codec::CHUNK;
+    let content = content(3_000_000);
+    for (at, (encryption, compression, level)) in kinds().into_iter().enumerate() {
+        for size in [0, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1, 3_000_000] {
+            let data = &content[..size];
+            let path = dir.path().join(format!("{at}-{size}.zip"));
+            let settings = Settings { level, ..settings(&path, encryption, compression) };
+            write(&settings, &[("a.dump", data), ("dados \u{e7}\u{e3}o \u{1f600}.json", b"{}")]);
+            assert!(Record::path_of(&path).exists());
+            let mut zip = ::zip::ZipArchive::new(std::fs::File::open(&path).expect("the archive")).expect("a zip");
+            let second = zip.name_for_index(1).and_then(Result::ok);
+            assert_eq!(second.as_deref(), Some("dados \u{e7}\u{e3}o \u{1f600}.json"));
+            let mut read = Vec::new();
+            let mut entry = match encryption {
+                Encryption::Aes256 => {
+                    zip.by_index_decrypt(0, "p \u{e4}\"s$ s'w".as_bytes()).expect("the password fits")
                 }
+                Encryption::None => zip.by_index(0).expect("an entry"),
+            };
+            entry.read_to_end(&mut read).expect("it reads");
+            assert!(read == data, "{encryption:?} {compression:?} {level:?} {size}");
+            drop(entry);
+            if encryption == Encryption::Aes256 {
+                assert!(zip.by_index_decrypt(0, b"another").is_err());
             }
         }
     }
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let good = settings(&dir.path().join("a.zip"), Encryption::Aes256, Compression::Store);
+    for (wrong, word) in [
+        (Settings { level: Some(Level::Fast), ..good.clone() }, "level"),
+        (Settings { threads: Some(0), ..good.clone() }, "threads"),
+        (Settings { threads: Some(65), ..good.clone() }, "threads"),
+    ] {
+        let error = Writer::create(&touch(), &wrong).err().expect("it is refused");
+        assert!(error.what.contains(word), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 0);
 }
 
 #[test]
@@ -182,7 +235,7 @@ fn the_same_input_settings_and_salt_give_the_same_bytes() {
         let mut writer =
             Writer::create(&touch(), &settings(&path, Encryption::Aes256, Compression::Deflate)).expect("a writer");
         writer.chance = fixed();
-        writer.pipeline = super::pipeline::Pipeline::new(super::codec::Codec::Fast, workers);
+        writer.pipeline = super::pipeline::Pipeline::new(super::codec::Codec::Fast, workers).expect("a pipeline");
         writer.entry("a.dump", &mut Pieces(&data, piece), &mut |_| {}).expect("an entry");
         writer.entry("manifest.json", &mut Cursor::new(b"{}"), &mut |_| {}).expect("an entry");
         let sealed = writer.seal().expect("sealed");

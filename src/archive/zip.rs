@@ -158,9 +158,9 @@ impl Writer {
             path,
             partial,
             entries: Vec::new(),
-            pipeline: Pipeline::new(settings.codec(), settings.workers()),
+            pipeline: Pipeline::new(settings.codec(), settings.workers())?,
             chance: Chance { salt: random, now: Local::now },
-            method: frame::DEFLATE,
+            method: settings.method(),
             password,
             cancel: touch.cancel().clone(),
         })
