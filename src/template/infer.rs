@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::syntax::{Ast, Kind, Op};
 use super::{Problem, ProblemKind, Type, filters};
@@ -13,7 +14,7 @@ pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
         Kind::Const(value) => of_value(value),
         Kind::Var(_) | Kind::Attr(..) | Kind::Item(..) => look_up(ast, scope, problems).into_owned(),
         Kind::Not(of) => boolean(of, scope, problems),
-        Kind::Neg(of) => match infer(of, scope, problems) {
+        Kind::Neg(of) => match loose(of, scope, problems) {
             found @ (Type::Int | Type::Float | Type::Any | Type::Secret) => found,
             other => {
                 problems.push(Problem::new(
@@ -29,14 +30,14 @@ pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
             if left == Type::Secret || right == Type::Secret { Type::Secret } else { Type::Bool }
         }
         Kind::Binary(op, left, right) => {
-            let (left, right) = (infer(left, scope, problems), infer(right, scope, problems));
+            let (left, right) = (loose(left, scope, problems), loose(right, scope, problems));
             binary(*op, &left, &right, ast, problems)
         }
         Kind::Chain(first, rest) => {
-            let mut left = infer(first, scope, problems);
+            let mut left = loose(first, scope, problems);
             let mut result = Type::Bool;
             for (op, right) in rest {
-                let right = infer(right, scope, problems);
+                let right = loose(right, scope, problems);
                 if binary(*op, &left, &right, ast, problems) == Type::Secret {
                     result = Type::Secret;
                 }
@@ -52,7 +53,7 @@ pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
         }
         Kind::Filter(name, of, arguments) => filter(name, of, arguments, ast, scope, problems),
         Kind::Test(_, of, _) => {
-            infer(of, scope, &mut Vec::new());
+            loose(of, scope, &mut Vec::new());
             Type::Bool
         }
         Kind::List(items) => {
@@ -96,13 +97,17 @@ fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'
             if matches!(&*of, Type::Bool | Type::Int | Type::Float | Type::Text | Type::List(_) | Type::Null) {
                 problems.push(Problem::new(ProblemKind::Type, range, format!("{} has no `{name}`", of.name())));
             }
+            absent(ast, &of, name, range, problems);
             within(of, |of| entry(of, name))
         }
         Kind::Item(of, index) => {
             let of = look_up(of, scope, problems);
-            let at = infer(index, scope, problems);
+            let at = loose(index, scope, problems);
             match (&*of, &at, &index.kind) {
-                (Type::Map(_) | Type::Open(_), _, Kind::Const(Value::Text(name))) => within(of, |of| entry(of, name)),
+                (Type::Map(_) | Type::Open(_), _, Kind::Const(Value::Text(name))) => {
+                    absent(ast, &of, name, &index.range, problems);
+                    within(of, |of| entry(of, name))
+                }
                 (Type::List(_), Type::Int | Type::Any, _) | (Type::Open(_), ..) => within(of, |of| match of {
                     Type::List(items) | Type::Open(items) => items,
                     _ => &Type::Any,
@@ -112,7 +117,7 @@ fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'
                     Cow::Owned(if map.values().any(has_secret) { Type::Secret } else { Type::Any })
                 }
                 (Type::Secret, ..) | (_, Type::Secret, _) => Cow::Owned(Type::Secret),
-                (Type::Any, ..) => Cow::Owned(Type::Any),
+                (Type::Any | Type::Either(_), ..) => Cow::Owned(Type::Any),
                 (Type::List(_) | Type::Map(_), ..) => {
                     let wanted = if matches!(&*of, Type::List(_)) { "an integer" } else { "a text" };
                     let message = format!("{} is read by {wanted}, found {}", of.name(), at.name());
@@ -126,6 +131,27 @@ fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'
             }
         }
         _ => Cow::Owned(infer(ast, scope, problems)),
+    }
+}
+
+/// The type as an operation takes it: one of several may be any.
+fn loose(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
+    match infer(ast, scope, problems) {
+        Type::Either(_) => Type::Any,
+        found => found,
+    }
+}
+
+/// A map that lacks the entry is a problem here where the name is not written out from its root on: those that are
+/// written out are looked up by whoever checks names.
+fn absent(ast: &Ast, of: &Type, name: &str, range: &Range<usize>, problems: &mut Vec<Problem>) {
+    if let Type::Map(map) = of
+        && !map.contains_key(name)
+        && super::path(ast).is_none()
+    {
+        let problem = Problem::new(ProblemKind::Name, range, format!("the map has no `{name}`"));
+        let names: Vec<&str> = map.keys().map(String::as_str).collect();
+        problems.push(if names.is_empty() { problem } else { problem.help(format!("there are {}", names.join(", "))) });
     }
 }
 
@@ -152,6 +178,7 @@ fn has_secret(found: &Type) -> bool {
         Type::Secret => true,
         Type::List(items) | Type::Open(items) => has_secret(items),
         Type::Map(map) => map.values().any(has_secret),
+        Type::Either(all) => all.iter().any(has_secret),
         _ => false,
     }
 }
@@ -179,18 +206,29 @@ fn join(left: Type, right: Type) -> Type {
             (a, b) => Type::List(Box::new(join(a, b))),
         },
         // A secret inside one of two different things may be met whatever is taken out of them.
+        (a, b) if has_secret(&a) || has_secret(&b) => Type::Secret,
+        (Type::Any, _) | (_, Type::Any) => Type::Any,
         (a, b) => {
-            if has_secret(&a) || has_secret(&b) {
-                Type::Secret
-            } else {
-                Type::Any
+            let mut all = Vec::new();
+            for part in [a, b] {
+                match part {
+                    Type::Either(parts) => all.extend(parts),
+                    one => all.push(one),
+                }
             }
+            let mut each: Vec<Type> = Vec::new();
+            all.into_iter().for_each(|t| {
+                if !each.contains(&t) {
+                    each.push(t);
+                }
+            });
+            Type::Either(each)
         }
     }
 }
 
 fn boolean(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
-    match infer(ast, scope, problems) {
+    match loose(ast, scope, problems) {
         found @ (Type::Bool | Type::Any | Type::Secret) => {
             if found == Type::Secret {
                 Type::Secret
@@ -219,7 +257,7 @@ fn is_number(found: &Type) -> bool {
 /// Whether two types can be compared for equality or order.
 fn comparable(left: &Type, right: &Type, order: bool) -> bool {
     match (left, right) {
-        (Type::Any | Type::Secret, _) | (_, Type::Any | Type::Secret) => true,
+        (Type::Any | Type::Secret | Type::Either(_), _) | (_, Type::Any | Type::Secret | Type::Either(_)) => true,
         (Type::Null, _) | (_, Type::Null) => !order,
         (Type::Text, Type::Text) => true,
         (Type::Bool, Type::Bool) | (Type::List(_), Type::List(_)) => !order,
@@ -296,12 +334,16 @@ fn filter(
     scope: &Type,
     problems: &mut Vec<Problem>,
 ) -> Type {
-    let given: Vec<Type> = arguments.iter().map(|(_, a)| infer(a, scope, problems)).collect();
-    let found = infer(of, scope, problems);
     if name == "default" {
-        let other = given.into_iter().next().unwrap_or(Type::Any);
-        return if found == Type::Any || found == Type::Null { join(Type::Any, other) } else { join(found, other) };
+        // What has another value at hand may be missing.
+        let mut own = Vec::new();
+        let found = infer(of, scope, &mut own);
+        problems.extend(own.into_iter().filter(|p| p.kind != ProblemKind::Name));
+        let other = arguments.first().map_or(Type::Any, |(_, a)| infer(a, scope, problems));
+        return if matches!(found, Type::Any | Type::Null) { join(Type::Any, other) } else { join(found, other) };
     }
+    let given: Vec<Type> = arguments.iter().map(|(_, a)| loose(a, scope, problems)).collect();
+    let found = loose(of, scope, problems);
     for ((_, argument), kind) in arguments.iter().zip(&given) {
         if !matches!(kind, Type::Text | Type::Any | Type::Secret) {
             let message = format!("the filter `{name}` takes a text here, found {}", kind.name());

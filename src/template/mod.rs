@@ -110,6 +110,8 @@ pub enum Type {
     /// A map with any keys, all of one type.
     Open(Box<Type>),
     Secret,
+    /// One of several, like the two sides of an `if`.
+    Either(Vec<Type>),
 }
 
 impl Type {
@@ -130,6 +132,7 @@ impl Type {
             }
             Self::Map(_) | Self::Open(_) => "a map".to_owned(),
             Self::Secret => "a secret".to_owned(),
+            Self::Either(all) => all.iter().map(Self::name).collect::<Vec<_>>().join(" or "),
         }
     }
 }
@@ -173,12 +176,18 @@ impl Template {
         for expression in self.expressions() {
             let (found, mut more) = expression.infer(scope);
             problems.append(&mut more);
-            match found {
-                Type::Secret => result = Type::Secret,
-                Type::Bool | Type::Null | Type::List(_) | Type::Map(_) | Type::Open(_) => {
-                    problems.push(into_text(&found.name(), &expression.range, matches!(found, Type::List(_))));
+            let all = match found {
+                Type::Either(all) => all,
+                one => vec![one],
+            };
+            for found in all {
+                match found {
+                    Type::Secret => result = Type::Secret,
+                    Type::Bool | Type::Null | Type::List(_) | Type::Map(_) | Type::Open(_) => {
+                        problems.push(into_text(&found.name(), &expression.range, matches!(found, Type::List(_))));
+                    }
+                    Type::Any | Type::Int | Type::Float | Type::Text | Type::Either(_) => {}
                 }
-                Type::Any | Type::Int | Type::Float | Type::Text => {}
             }
         }
         (result, problems)

@@ -40,6 +40,8 @@ pub const WRAPPED_WHEN: Code = Code(306);
 pub const TOO_EARLY: Code = Code(307);
 /// A value that may not be there.
 pub const MAYBE_MISSING: Code = Code(308);
+/// An expression that fails.
+pub const FAILS: Code = Code(309);
 /// A secret where it would be seen.
 pub const EXPOSED: Code = Code(401);
 /// A secret without a source, or with several.

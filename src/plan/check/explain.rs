@@ -551,6 +551,25 @@ steps:
 "#,
     },
     Explanation {
+        code: codes::FAILS,
+        title: "an expression that fails",
+        text: "With the defaults of the parameters it cannot be computed, or gives what its place does not take. Where other parameters may make it work it is a warning.",
+        wrong: r#"version: 1
+name: night
+params: { tables: { type: array, items: { type: string }, default: [a] } }
+steps:
+  - uses: command
+    with: { argv: [echo, "${{ params.tables[7] }}"] }
+"#,
+        right: r#"version: 1
+name: night
+params: { tables: { type: array, items: { type: string }, default: [a] } }
+steps:
+  - uses: command
+    with: { argv: [echo, "${{ params.tables[0] }}"] }
+"#,
+    },
+    Explanation {
         code: codes::EXPOSED,
         title: "a secret where it would be seen",
         text: "Arguments of programs stand in the process list, paths and subjects in logs and mails. What is made from a secret is a secret too. Secrets go into passwords, and into `env` and `stdin` of a command.",

@@ -6,6 +6,7 @@
 
 pub mod codes;
 pub mod explain;
+mod foresee;
 mod inputs;
 mod lint;
 mod names;
@@ -84,6 +85,7 @@ struct Work<'a> {
     /// Each id with the place of its step in `steps`: the first one that has it.
     ids: HashMap<&'a str, usize>,
     usage: RefCell<Usage>,
+    known: foresee::Known,
     /// Whether a text in the place of a secret is let pass in silence: in a program's environment most are none.
     literals: Cell<bool>,
 }
@@ -131,6 +133,7 @@ impl<'a> Work<'a> {
             steps: Vec::new(),
             ids: HashMap::new(),
             usage: RefCell::default(),
+            known: foresee::Known::default(),
             literals: Cell::new(false),
         }
     }
@@ -189,6 +192,7 @@ impl<'a> Work<'a> {
         self.inputs();
         self.sources();
         self.ground();
+        self.know_params();
         self.order();
         self.outside_steps();
         self.walk_steps();

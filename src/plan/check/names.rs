@@ -31,11 +31,13 @@ pub(super) struct Place<'p> {
     pub holds: BTreeSet<String>,
     /// Steps whose end is asked for before it is rendered.
     pub asked: HashSet<String>,
+    /// Nothing keeps it from being rendered.
+    pub certain: bool,
 }
 
 impl<'p> Place<'p> {
     pub fn before(area: Area, scope: &'p Type) -> Self {
-        Self { area, scope, step: None, holds: BTreeSet::new(), asked: HashSet::new() }
+        Self { area, scope, step: None, holds: BTreeSet::new(), asked: HashSet::new(), certain: true }
     }
 }
 
@@ -74,10 +76,13 @@ impl<'a> Work<'a> {
             Err(problem) => self.problem(node, &problem),
             Ok(expression) => {
                 let names = expression.names();
+                let before = self.findings.borrow().len();
                 self.names(node, &names, place);
                 let (found, problems) = expression.infer(place.scope);
                 problems.iter().for_each(|p| self.problem(node, p));
-                if !matches!(found, Type::Bool | Type::Any) && problems.is_empty() {
+                let truth = |t: &Type| matches!(t, Type::Bool | Type::Any);
+                let fits = matches!(&found, Type::Either(all) if all.iter().all(truth)) || truth(&found);
+                if !fits && problems.is_empty() {
                     let finding =
                         Finding::error(TYPE, node.span, format!("`when` needs true or false, found {}", found.name()));
                     self.push(match found {
@@ -86,6 +91,9 @@ impl<'a> Work<'a> {
                         Type::List(_) => finding.help(format!("compare its length: `{text} | length > 0`")),
                         _ => finding,
                     });
+                }
+                if !super::failed(&self.findings.borrow()[before..]) {
+                    self.foresee_condition(node, &expression, &names);
                 }
             }
         }
@@ -323,12 +331,17 @@ impl<'a> Work<'a> {
                 Err(problems) => problems.iter().for_each(|p| self.problem(node, p)),
                 Ok(template) => {
                     let names: Vec<Name> = template.expressions().flat_map(template::Expression::names).collect();
+                    let before = self.findings.borrow().len();
                     self.names(node, &names, place);
                     let (found, problems) = template.infer(place.scope);
                     problems.iter().for_each(|p| self.problem(node, p));
                     let found = tainted(template, &self.hidden).unwrap_or(found);
                     if let Some(schema) = schema {
                         self.fits(node, &found, schema, key, &names);
+                    }
+                    // What has a finding already would only be said twice.
+                    if !super::failed(&self.findings.borrow()[before..]) {
+                        self.foresee(node, template, &names, (schema, key), place);
                     }
                 }
             },
@@ -410,6 +423,10 @@ fn exposes(found: &Type, schema: &Value) -> bool {
 
 /// What was expected and what is found, when a type does not fit a schema.
 fn mismatch(found: &Type, schema: &Value) -> Option<(String, String)> {
+    if let Type::Either(all) = found {
+        let (expected, _) = all.iter().find_map(|t| mismatch(t, schema))?;
+        return Some((expected, found.name()));
+    }
     let variants = variants(schema);
     if matches!(found, Type::Any | Type::Secret) || variants.iter().any(|s| kinds(s).next().is_none()) {
         return None;

@@ -164,6 +164,7 @@ impl<'a> Work<'a> {
     fn learn(&mut self, computed: &Computed<'_>) {
         let Some(name) = computed.name.strip_prefix("vars.") else { return };
         let found = self.type_of_value(computed.node);
+        self.know_var(name, computed.node);
         if let Some(Type::Map(vars)) = self.roots().get_mut("vars") {
             vars.insert(name.to_owned(), found);
         }

@@ -81,9 +81,9 @@ pub(super) fn meant<'k>(entries: &[Entry], key: &str, known: impl Iterator<Item 
     nearest(key, known.filter(|k| !entries.iter().any(|e| e.key == *k)))
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     /// Whether a map has the keys that a schema wants, and they the values.
-    pub(super) fn keys(&self, entries: &'a [Entry], schema: &Value, node: &Node, what: What<'_>, rules: Rules) {
+    pub(super) fn keys(&self, entries: &[Entry], schema: &Value, node: &Node, what: What<'_>, rules: Rules) {
         let none = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
         let open = schema.get("additionalProperties");
@@ -144,7 +144,7 @@ impl<'a> Work<'a> {
     }
 
     /// Whether a value has the shape that a schema wants.
-    pub(super) fn value(&self, node: &'a Node, schema: &Value, what: What<'_>, rules: Rules) {
+    pub(super) fn value(&self, node: &Node, schema: &Value, what: What<'_>, rules: Rules) {
         let rules = Rules { templates: rules.templates || schema.get(schema::TEMPLATE_MARK).is_some(), ..rules };
         if node.text().is_some_and(|t| t.contains("${{")) {
             // The condition of a step has a finding of its own for it.

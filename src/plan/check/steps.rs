@@ -165,6 +165,7 @@ impl<'a> Work<'a> {
             step: Some(at),
             holds: BTreeSet::new(),
             asked: HashSet::new(),
+            certain: self.holds(step.when),
         };
         if let Some(when) = step.when {
             self.when(when, &place);
@@ -266,7 +267,7 @@ impl<'a> Work<'a> {
         let text = |k: &str| (k.to_owned(), Type::Text);
         let failure = Type::Map(["kind", "step", "error"].map(text).into());
         self.roots().insert("failure".to_owned(), failure);
-        let place = Place { area: Area::Step, ..Place::before(Area::Step, &self.scope) };
+        let place = Place { certain: false, ..Place::before(Area::Step, &self.scope) };
         for entry in self.root.get("defaults").map(Node::entries).unwrap_or_default() {
             let used = self.steps.iter().any(|s| s.executor() == entry.key);
             if let Some(schema) = self.schemas.params(&entry.key).filter(|_| !used) {
