@@ -1,5 +1,6 @@
 //! From the YAML crate's events to nodes, and from its errors to findings of ours.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -234,6 +235,7 @@ impl Work<'_> {
 
     fn map(&mut self, raw: Vec<(Spanned<Raw>, Spanned<Raw>)>, span: Span, alias: Option<Span>) -> Node {
         let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+        let mut seen: HashMap<String, Span> = HashMap::with_capacity(raw.len());
         let mut braces = false;
         for (key, value) in raw {
             let key_span = alias.unwrap_or_else(|| self.span(&key));
@@ -262,7 +264,7 @@ impl Work<'_> {
                 continue;
             }
             let value = self.node(value, alias);
-            if let Some(first) = entries.iter().find(|e| e.key == key)
+            if let Some(first) = seen.get(&key).copied()
                 && alias.is_none()
             {
                 let finding = Finding::error(
@@ -270,10 +272,10 @@ impl Work<'_> {
                     key_span,
                     format!("the key `{key}` stands here a second time"),
                 );
-                let related = first.key_span;
-                self.findings.push(finding.related(related, "first here").help("remove one of the two"));
+                self.findings.push(finding.related(first, "first here").help("remove one of the two"));
                 continue;
             }
+            seen.insert(key.clone(), key_span);
             entries.push(Entry { key, key_span, value });
         }
         if braces {

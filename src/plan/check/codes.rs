@@ -2,7 +2,7 @@
 
 use crate::diag::Code;
 
-pub use crate::document::codes::DOUBTFUL;
+pub use crate::document::codes::{DOUBTFUL, LIMIT};
 
 /// A key that the plan language does not have at that place.
 pub const UNKNOWN_KEY: Code = Code(102);

@@ -13,6 +13,8 @@ mod names;
 mod order;
 mod shape;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Work;
-use super::codes::CYCLE;
+use super::codes::{CYCLE, LIMIT};
 use super::names::tainted;
 use crate::diag::{Finding, Span};
 use crate::document::{Entry, Kind, Node};
 use crate::template::{self, Type};
+
+/// The longest chain of values that read one another: whoever computes them needs a stack.
+const LONGEST: usize = 500;
 
 /// A value that is computed before the first step.
 struct Computed<'a> {
@@ -97,6 +100,13 @@ impl<'a> Work<'a> {
                     Seen::Not => {
                         seen[read] = Seen::Open;
                         path.push((read, 0));
+                        if path.len() == LONGEST + 1 {
+                            let message = format!(
+                                "`{}` stands at the head of a chain of more than {LONGEST} values",
+                                all[start].name
+                            );
+                            self.error(LIMIT, all[start].span, message);
+                        }
                     }
                     Seen::Open => {
                         let from = path.iter().position(|(p, _)| *p == read).unwrap_or(0);
