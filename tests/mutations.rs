@@ -206,6 +206,7 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         params,
         env,
         host: "here".to_owned(),
+        at_root: false,
         pick: Pick::default(),
         stop: Cancel::new(),
         abort: Cancel::new(),

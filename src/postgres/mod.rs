@@ -1,13 +1,18 @@
-//! Connection settings and TLS, queries, patterns, versions of server and tools.
+//! Connection settings and TLS, queries, patterns, versions of server and tools, what a dump and a database
+//! hold.
 
 mod connect;
+pub mod evidence;
+mod manifest;
 mod passfile;
 mod pattern;
 mod program;
 mod settings;
 mod text;
+pub mod toc;
 
 pub use connect::{Session, asked, connect, connect_rw};
+pub use manifest::{MANIFEST, MANIFEST_LIMIT, Manifest};
 pub use passfile::passwords;
 pub use pattern::Pattern;
 pub use postgres_protocol::escape::escape_identifier;

@@ -86,7 +86,8 @@ fn deeds(trace: &str) -> Vec<&str> {
         let null = opens && (call.contains("\"/dev/null\"") || call.contains("\"/dev/tty\""));
         let server = call.starts_with("connect(") && call.contains(&format!("htons({port})"));
         // To a socket that is connected already, which only the server's can be.
-        let talks = (call.starts_with("sendto(") || call.starts_with("sendmsg(")) && call.contains("NULL, 0)");
+        let talks = (call.starts_with("sendto(") || call.starts_with("sendmsg("))
+            && (call.contains("NULL, 0)") || call.contains("NULL, 0 <"));
         let starts = call.starts_with("execve(") && call.contains("/runplan\"");
         // Threads of its own, told to start or end.
         let own = call.starts_with("<...") || call.starts_with("+++") || call.starts_with("---");

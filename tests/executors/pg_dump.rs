@@ -141,3 +141,79 @@ fn the_password_file_serves_both_our_client_and_pg_dump() {
     run(0o600).ends(0).never_says(&password);
     run(0o644).ends(1).says("counts only with mode 600");
 }
+
+#[test]
+fn the_manifest_says_what_the_dumped_snapshot_holds() {
+    let world = sample();
+    world.sql("INSERT INTO b SELECT generate_series(1, 7); CREATE SEQUENCE q; SELECT nextval('q'), nextval('q')");
+    world.sql(
+        "CREATE TABLE s.\"Ünï \"\"q\"\" table\" (t text); INSERT INTO s.\"Ünï \"\"q\"\" table\" VALUES ('x'), ('x')",
+    );
+    world.sql("SELECT lo_from_bytea(0, 'large'); CREATE EXTENSION pgcrypto");
+    let manifest = |with: &str| -> serde_json::Value {
+        let _ = std::fs::remove_dir_all(world.path("out"));
+        world.run(&plan(&format!("{with}, {ARCHIVE}")), &[]).ends(0).never_says("WARNING");
+        serde_json::from_slice(&entry(&world, "manifest.json")).expect("JSON")
+    };
+    let rows = |manifest: &serde_json::Value| -> Vec<(String, i64)> {
+        let tables = manifest["evidence"]["tables"].as_array().expect("tables");
+        let mut rows: Vec<_> = tables
+            .iter()
+            .map(|t| {
+                (
+                    format!("{}.{}", t["schema"].as_str().expect("a schema"), t["name"].as_str().expect("a name")),
+                    t["rows"].as_i64().expect("rows"),
+                )
+            })
+            .collect();
+        rows.sort();
+        rows
+    };
+    let named = |all: &[(&str, i64)]| all.iter().map(|(n, r)| ((*n).to_owned(), *r)).collect::<Vec<_>>();
+    let all = named(&[("public.a", 1), ("public.b", 7), ("s.c", 0), ("s.Ünï \"q\" table", 2)]);
+    for format in ["custom", "plain"] {
+        let whole = manifest(&format!("format: {format}"));
+        assert_eq!(rows(&whole), all, "{format}");
+        let evidence = &whole["evidence"];
+        assert_eq!(
+            evidence["sequences"],
+            serde_json::json!([{ "schema": "public", "name": "q", "last_value": 2, "is_called": true }])
+        );
+        assert_eq!(evidence["large_objects"]["count"], 1);
+        assert!(evidence["extensions"].to_string().contains("pgcrypto"), "{evidence}");
+        assert!(evidence["roles"].to_string().contains("runplan"), "{evidence}");
+        let part = manifest(&format!("format: {format}, tables: ['b', 's.*'], exclude_table_data: ['s.c']"));
+        assert_eq!(rows(&part), named(&[("public.b", 7), ("s.Ünï \"q\" table", 2)]), "{format}");
+        let part = manifest(&format!("format: {format}, schemas: [public], exclude_tables: ['A']"));
+        assert_eq!(rows(&part), named(&[("public.b", 7)]), "{format}");
+    }
+    // The same content gives the same checksum in whatever order it lies, and other content another one.
+    let sum = |manifest: serde_json::Value| {
+        manifest["evidence"]["tables"][1]["checksum"].as_str().expect("a checksum").to_owned()
+    };
+    let first = sum(manifest("evidence: checksums, tables: [a, b]"));
+    world.sql("CREATE TABLE b2 AS SELECT * FROM b ORDER BY id DESC; TRUNCATE b; INSERT INTO b SELECT * FROM b2; DROP TABLE b2");
+    assert_eq!(sum(manifest("evidence: checksums, tables: [a, b]")), first);
+    world.sql("UPDATE b SET id = 8 WHERE id = 7");
+    assert_ne!(sum(manifest("evidence: checksums, tables: [a, b]")), first);
+}
+
+#[test]
+fn what_is_written_while_it_dumps_is_neither_dumped_nor_counted() {
+    let world = sample();
+    // pg_dump begins only after rows were added behind the back of the snapshot.
+    let database = world.db().to_owned();
+    let real = "/usr/lib/postgresql/*/bin/pg_dump";
+    let script = format!(
+        "case \"$1\" in --version) exec {real} --version;; esac\npsql -qX -d {database} -c 'INSERT INTO a SELECT generate_series(1, 50)'\nexec {real} \"$@\""
+    );
+    crate::world::script(&world.path("late"), &script);
+    world.run(&plan(&format!("program: {}, {ARCHIVE}", world.path("late").display())), &[]).ends(0);
+    assert_eq!(world.sql("SELECT count(*) FROM a"), "51");
+    let manifest: serde_json::Value = serde_json::from_slice(&entry(&world, "manifest.json")).expect("JSON");
+    assert_eq!(manifest["evidence"]["tables"][0]["rows"], 1, "{manifest}");
+    let dump = world.write("dump", entry(&world, "database.dump"));
+    let text =
+        Command::new("pg_restore").args(["-f", "-", "--data-only", "-t", "a"]).arg(dump).output().expect("pg_restore");
+    assert_eq!(String::from_utf8_lossy(&text.stdout).lines().filter(|l| l.parse::<i64>().is_ok()).count(), 1);
+}

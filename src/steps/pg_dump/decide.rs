@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::measure::Picked;
 use super::{Format, Params, Target, Work};
 use crate::archive;
 use crate::postgres::{self, Pattern};
@@ -23,6 +24,7 @@ pub struct Facts {
 
 /// Decides everything; see [`Work`].
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
+    let picked = Picked::of(&params);
     let target = match (params.archive, params.file) {
         (Some(archive), None) => {
             archive.check()?;
@@ -72,7 +74,7 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             Some(argv)
         }
     };
-    Ok(Work { argv, globals, format: params.format, target, database, server })
+    Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked })
 }
 
 async fn facts(client: &Client) -> Result<Facts, StepError> {

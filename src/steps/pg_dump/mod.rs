@@ -1,6 +1,7 @@
 //! `pg_dump`: a dump into an encrypted archive, or a bare file.
 
 mod decide;
+mod measure;
 mod stream;
 
 use chrono::{DateTime, Utc};
@@ -9,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::archive::{self, Content, Record, Sealed, Server};
-use crate::postgres::Settings;
+use crate::postgres::evidence::Evidence;
+use crate::postgres::toc::Toc;
+use crate::postgres::{Manifest, Settings};
 use crate::process::Job;
 use crate::quantity::Span;
-use crate::step::{Fault, Look, Preview, Step, StepError, Touch, Upcoming};
+use crate::step::{Class, Fault, Look, Preview, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
+use measure::{Depth, Picked, Snapshot};
 use stream::{Kind, Sink};
 
 /// Dumps a database into an encrypted archive.
@@ -53,6 +57,9 @@ pub struct Params {
     /// the user may read those.
     #[serde(default)]
     globals: bool,
+    /// What is measured of each table in the snapshot that is dumped, for the manifest in the archive.
+    #[serde(default)]
+    evidence: Depth,
     /// How long to wait for the locks on all tables.
     #[serde(default = "a_minute")]
     lock_wait_timeout: Span,
@@ -122,6 +129,8 @@ pub struct Work {
     target: Target,
     database: Settings,
     server: decide::Facts,
+    depth: Depth,
+    picked: Picked,
 }
 
 impl Work {
@@ -175,7 +184,7 @@ impl Step for PgDump {
         };
         let mut lines = vec![
             format!("{}, server {}", work.database.place(), work.server.version),
-            format!("runs {}", work.argv.join(" ")),
+            format!("runs {}, in a snapshot of its own", work.argv.join(" ")),
         ];
         lines.extend(work.globals.iter().map(|argv| format!("and {}", argv.join(" "))));
         lines.push(into);
@@ -194,19 +203,32 @@ impl Step for PgDump {
             Target::Archive(settings) => Sink::Zip(archive::Writer::create(touch, settings)?),
             Target::File(path) => Sink::Bare(archive::Bare::create(touch, path.as_ref())?),
         };
-        let job = |argv: &Vec<String>| Job {
-            argv: argv.clone(),
-            env: work.database.child_env(&touch.look().env),
-            cwd: None,
-            stdin: None,
+        let job =
+            |argv: Vec<String>| Job { argv, env: work.database.child_env(&touch.look().env), cwd: None, stdin: None };
+        let snapshot = match Snapshot::export(touch, &work.database).await {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) if error.class == Class::Cancelled => return Err(error),
+            Err(error) => {
+                touch.log().warn(format!("the dump is made without evidence of what it holds: {error}"));
+                None
+            }
         };
+        let mut argv = work.argv.clone();
+        argv.splice(1..1, snapshot.iter().map(|s| format!("--snapshot={}", s.id)));
         let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
+        let (told, toc) = tokio::sync::oneshot::channel();
+        let measuring = measure(&work, touch, snapshot.as_ref(), toc);
+        let job_of_dump = job(argv);
+        let filling = stream::fill(touch, &job_of_dump, sink, work.entry(), kind, work.server.size, Some(told));
+        // The snapshot lasts as long as its transaction, which must outlive both.
+        let (filled, evidence) = tokio::join!(filling, measuring);
+        drop(snapshot);
         let dump_bytes;
-        (sink, dump_bytes) = stream::fill(touch, &job(&work.argv), sink, work.entry(), kind, work.server.size).await?;
+        (sink, dump_bytes) = filled?;
         if let Some(argv) = &work.globals {
-            (sink, _) = stream::fill(touch, &job(argv), sink, "globals.sql", Kind::Globals, None).await?;
+            (sink, _) = stream::fill(touch, &job(argv.clone()), sink, "globals.sql", Kind::Globals, None, None).await?;
         }
-        let manifest = manifest(&work, touch, dump_bytes, started_at);
+        let manifest = manifest(&work, touch, dump_bytes, started_at, evidence)?;
         let sealed = tokio::task::spawn_blocking(move || sink.seal(&manifest)).await;
         let sealed = sealed.map_err(|e| StepError::because("sealing", &e))??;
         let record = record(&work, touch, &sealed, dump_bytes, started_at);
@@ -222,14 +244,50 @@ impl Step for PgDump {
     }
 }
 
-fn manifest(work: &Work, touch: &Touch, dump_bytes: u64, started_at: DateTime<Utc>) -> String {
+/// What the snapshot holds, while it is dumped; a database that does not let itself be measured is dumped all the same.
+async fn measure(
+    work: &Work,
+    touch: &Touch,
+    snapshot: Option<&Snapshot>,
+    toc: tokio::sync::oneshot::Receiver<Toc>,
+) -> Option<Evidence> {
+    let snapshot = snapshot?;
+    let measured = async {
+        match work.format {
+            // A dump that never says what it holds has failed, and that is said elsewhere.
+            Format::Custom => snapshot.measure(&toc.await.ok()?, work.depth).await.map(Some).transpose(),
+            Format::Plain => snapshot.measure_picked(&work.picked, work.depth).await.transpose(),
+        }
+    };
+    let measured = tokio::select! {
+        measured = measured => measured?,
+        _ = touch.cancel().cancelled() => return None,
+    };
+    measured.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
+}
+
+fn manifest(
+    work: &Work,
+    touch: &Touch,
+    dump_bytes: u64,
+    started_at: DateTime<Utc>,
+    evidence: Option<Evidence>,
+) -> Result<String, StepError> {
     let facts = touch.facts();
-    serde_json::json!({
-        "schema_version": 1, "plan": facts.plan, "target": facts.target, "run": facts.run,
-        "database": work.database.dbname, "server_version": work.server.version, "dump": work.entry(),
-        "globals": work.globals.as_ref().map(|_| "globals.sql"), "dump_bytes": dump_bytes, "started_at": started_at,
-    })
-    .to_string()
+    let manifest = Manifest {
+        schema_version: 1,
+        plan: facts.plan.clone(),
+        target: facts.target.clone(),
+        run: facts.run.clone(),
+        database: work.database.dbname.clone(),
+        server_version: work.server.version.clone(),
+        dump: work.entry().to_owned(),
+        globals: work.globals.as_ref().map(|_| "globals.sql".to_owned()),
+        dump_bytes,
+        started_at,
+        evidence,
+    };
+    serde_json::to_string(&manifest).map_err(|e| StepError::because("the manifest", &e))
 }
 
 fn record(work: &Work, touch: &Touch, sealed: &Sealed, dump_bytes: u64, started_at: DateTime<Utc>) -> Record {

@@ -2,8 +2,11 @@
 
 use std::io::{self, Read};
 
+use tokio::sync::oneshot;
+
 use super::Work;
 use crate::archive::{Bare, Pipe, Sealed, Writer};
+use crate::postgres::toc::{Toc, Unread};
 use crate::process::{self, Job};
 use crate::step::{Class, Progress, StepError, Touch, Unit};
 
@@ -70,6 +73,7 @@ pub async fn fill(
     name: &'static str,
     kind: Kind,
     total: Option<u64>,
+    told: Option<oneshot::Sender<Toc>>,
 ) -> Result<(Sink, u64), StepError> {
     let program = kind.program();
     let mut running = process::start(touch, job, true)?;
@@ -79,7 +83,8 @@ pub async fn fill(
         .ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
     let log = touch.log().clone();
     let packing = tokio::task::spawn_blocking(move || {
-        let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new() };
+        let contents = told.filter(|_| kind == Kind::Custom).map(|told| Contents { told, head: Vec::new(), next: 0 });
+        let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
         let mut step = 0;
         let result = sink.put(name, &mut from, &mut |done| {
             if done >> 20 != step {
@@ -157,6 +162,43 @@ struct Checked<R> {
     seen: usize,
     same: bool,
     tail: Vec<u8>,
+    /// Still to be read: the table of contents.
+    contents: Option<Contents>,
+}
+
+/// The head of a dump, gathered until its table of contents is whole.
+struct Contents {
+    told: oneshot::Sender<Toc>,
+    head: Vec<u8>,
+    /// How many bytes there must be for the next try, so that all tries together cost no more than the last.
+    next: usize,
+}
+
+/// The longest head that is gathered, in bytes; a database with more in its catalog is dumped without evidence.
+const HEAD: usize = 256 << 20;
+
+impl Contents {
+    /// Takes more of the head; gives itself back while it is not whole.
+    fn take(mut self, more: &[u8]) -> Option<Self> {
+        self.head.extend_from_slice(more);
+        // Nothing more comes after an empty piece.
+        if self.head.len() < self.next && !more.is_empty() {
+            return Some(self);
+        }
+        match Toc::parse(&self.head) {
+            Err(Unread::Short) if self.head.len() < HEAD => {
+                self.next = self.head.len() * 2;
+                Some(self)
+            }
+            // Nobody is told: what is dumped then remains unknown, and the dump is as good.
+            Err(_) => None,
+            Ok(toc) => {
+                // Whoever asked may be gone, when the run was stopped.
+                let _ = self.told.send(toc);
+                None
+            }
+        }
+    }
 }
 
 impl<R> Checked<R> {
@@ -180,6 +222,7 @@ impl<R: Read> Read for Checked<R> {
         let common = head.len().min(count);
         self.same &= head[..common] == buffer[..common];
         self.seen = self.seen.saturating_add(count);
+        self.contents = self.contents.take().and_then(|c| c.take(&buffer[..count]));
         if self.kind.end().is_some() {
             self.tail.extend_from_slice(&buffer[count.saturating_sub(TAIL)..count]);
             let surplus = self.tail.len().saturating_sub(TAIL);
