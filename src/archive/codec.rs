@@ -37,10 +37,31 @@ pub struct Chunk {
     pub number: u64,
     /// The end of the chunk before, where the coder wants it.
     pub before: Vec<u8>,
-    pub input: Vec<u8>,
+    input: Vec<u8>,
+    filled: usize,
     /// Whether the stream ends with it.
     pub last: bool,
     pub output: Vec<u8>,
+}
+
+impl Chunk {
+    /// What it has of the stream.
+    pub fn input(&self) -> &[u8] {
+        &self.input[..self.filled]
+    }
+
+    /// Where the stream goes, and how much of it was filled. It is not cleared, which would take longer than a small
+    /// entry.
+    pub fn room(&mut self) -> (&mut [u8], &mut usize) {
+        self.input.resize(CHUNK, 0);
+        (&mut self.input, &mut self.filled)
+    }
+
+    /// Bytes of memory that it holds.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.before.capacity() + self.input.capacity() + self.output.capacity()
+    }
 }
 
 /// Compresses chunks.
@@ -89,8 +110,8 @@ impl Coder {
     /// The encoder failed.
     pub fn code(&mut self, chunk: &mut Chunk) -> Result<(), StepError> {
         match self {
-            Self::Store => deflate::store(&chunk.input, &mut chunk.output),
-            Self::Fast(encoder) => encoder.chunk(&chunk.input, &mut chunk.output),
+            Self::Store => deflate::store(&chunk.input[..chunk.filled], &mut chunk.output),
+            Self::Fast(encoder) => encoder.chunk(&chunk.input[..chunk.filled], &mut chunk.output),
             Self::Zlib(encoder) => zlib(encoder, chunk)?,
             Self::Zstd(encoder) => return zstd(encoder, chunk).map_err(|e| failed(&e)),
             #[cfg(test)]
@@ -114,12 +135,12 @@ fn zlib(encoder: &mut Deflate, chunk: &mut Chunk) -> Result<(), StepError> {
         encoder.set_dictionary(&chunk.before).map_err(|e| StepError::new(format!("compressing: {}", e.as_str())))?;
     }
     // Noise grows by a few bytes in each 16 KiB.
-    chunk.output.resize(CHUNK + CHUNK / 64, 0);
+    chunk.output.resize(chunk.filled + chunk.filled / 64 + 64, 0);
     let number = |total: u64| usize::try_from(total).unwrap_or(usize::MAX);
     loop {
         let (taken, made) = (number(encoder.total_in()), number(encoder.total_out()));
         encoder
-            .compress(&chunk.input[taken..], &mut chunk.output[made..], DeflateFlush::SyncFlush)
+            .compress(&chunk.input[taken..chunk.filled], &mut chunk.output[made..], DeflateFlush::SyncFlush)
             .map_err(|e| StepError::new(format!("compressing: {}", e.as_str())))?;
         let made = number(encoder.total_out());
         if made < chunk.output.len() {
@@ -133,8 +154,8 @@ fn zlib(encoder: &mut Deflate, chunk: &mut Chunk) -> Result<(), StepError> {
 /// Gives a chunk to the library and takes what it has ready, which may be nothing, or be of chunks before.
 fn zstd(encoder: &mut Encoder<'static>, chunk: &mut Chunk) -> std::io::Result<()> {
     chunk.output.clear();
-    let mut input = InBuffer::around(&chunk.input);
-    while input.pos < chunk.input.len() {
+    let mut input = InBuffer::around(&chunk.input[..chunk.filled]);
+    while input.pos < chunk.filled {
         step(&mut chunk.output, |output| encoder.run(&mut input, output))?;
     }
     if chunk.last {

@@ -80,8 +80,8 @@ pub enum Compression {
     /// Deflate, which every reader knows.
     #[default]
     Deflate,
-    /// Zstandard (method 93), smaller at the same speed, for readers that know it: 7-Zip from 24 on, and libarchive where
-    /// it was built with zstd. pyzipper does not.
+    /// Zstandard (method 93): smaller at the same speed, for readers that know it. 7-Zip 26 does; libarchive 3.6 does where
+    /// the archive is not encrypted; pyzipper does not.
     Zstd,
     /// Not at all: kept as deflate's stored blocks, which any reader finds the end of.
     Store,

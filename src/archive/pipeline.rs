@@ -54,26 +54,26 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn fill(&mut self, chunk: &mut Chunk) -> Result<(), StepError> {
-        chunk.input.resize(CHUNK, 0);
-        let mut filled = 0;
-        while filled < CHUNK {
+        let (room, filled) = chunk.room();
+        *filled = 0;
+        while *filled < CHUNK {
             if self.cancel.is_cancelled() {
                 return Err(StepError::cancelled());
             }
-            match self.from.read(&mut chunk.input[filled..]) {
+            match self.from.read(&mut room[*filled..]) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => *filled += count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(StepError::because("reading what is to be packed", &e)),
             }
-            (self.progress)(self.size + filled as u64);
+            (self.progress)(self.size + *filled as u64);
         }
-        chunk.input.truncate(filled);
+        let filled = *filled;
         if let Some(tail) = &mut self.tail {
             // Every chunk that has one behind it is longer than the window.
             chunk.before.clone_from(tail);
             tail.clear();
-            tail.extend_from_slice(&chunk.input[filled.saturating_sub(WINDOW)..]);
+            tail.extend_from_slice(&chunk.input()[filled.saturating_sub(WINDOW)..]);
         }
         chunk.number = self.number;
         chunk.last = filled < CHUNK;
@@ -313,7 +313,7 @@ mod tests {
             run(&mut pipeline, &mut Trickle { left: 50 * CHUNK, step: CHUNK, fails: false }, u64::MAX)
                 .expect("it packs");
             assert_eq!(pipeline.chunks.len(), 8);
-            let held: usize = pipeline.chunks.iter().map(|c| c.input.capacity() + c.output.capacity()).sum();
+            let held: usize = pipeline.chunks.iter().map(Chunk::held).sum();
             assert!(held <= 8 * (2 * CHUNK + 4096), "{held}");
         }
         run(&mut pipeline, &mut Cursor::new(b"small"), u64::MAX).expect("it packs");

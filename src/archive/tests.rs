@@ -1,6 +1,9 @@
 //! Archives, read by another implementation.
 
+mod foreign;
+
 use std::io::{Cursor, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
@@ -60,7 +63,7 @@ fn record(sealed: &Sealed) -> Record {
     }
 }
 
-fn settings(path: &std::path::Path, encryption: Encryption, compression: Compression) -> Settings {
+fn settings(path: &Path, encryption: Encryption, compression: Compression) -> Settings {
     let path = path.to_string_lossy().into_owned();
     Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")), level: None, threads: None }
 }
@@ -86,7 +89,7 @@ fn write(settings: &Settings, entries: &[(&str, &[u8])]) {
         assert_eq!(size, data.len() as u64);
     }
     let sealed = writer.seal().expect("sealed");
-    assert!(!std::path::Path::new(&settings.path).exists());
+    assert!(!Path::new(&settings.path).exists());
     let written = record(&sealed);
     sealed.publish(&touch(), &written).expect("published");
 }
@@ -110,7 +113,9 @@ fn another_reader_gets_the_same_bytes_at_every_size() {
     let chunk = super::codec::CHUNK;
     let content = content(3_000_000);
     for (at, (encryption, compression, level)) in kinds().into_iter().enumerate() {
-        for size in [0, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1, 3_000_000] {
+        let few = level.is_some() && level != Some(Level::Small);
+        let sizes = [0, 3_000_000, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1];
+        for size in sizes.into_iter().take(if few { 2 } else { sizes.len() }) {
             let data = &content[..size];
             let path = dir.path().join(format!("{at}-{size}.zip"));
             let settings = Settings { level, ..settings(&path, encryption, compression) };

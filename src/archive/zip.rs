@@ -127,7 +127,7 @@ impl Take for Packing<'_> {
     fn take(&mut self, chunk: &mut Chunk) -> Result<(), StepError> {
         match &mut self.crypt {
             Some(crypt) => crypt.encrypt(&mut chunk.output),
-            None => self.crc = zlib_rs::crc32::crc32(self.crc, &chunk.input),
+            None => self.crc = zlib_rs::crc32::crc32(self.crc, chunk.input()),
         }
         self.out.put(&chunk.output).map_err(|e| failed("writing", self.path, &e))
     }
