@@ -12,6 +12,7 @@ mod frame;
 mod level;
 mod pipe;
 mod pipeline;
+pub mod read;
 mod record;
 mod zip;
 

@@ -1,6 +1,7 @@
 //! Archives, read by another implementation.
 
 mod foreign;
+mod reader;
 
 use std::io::{Cursor, Read};
 use std::path::Path;

@@ -186,3 +186,73 @@ fn seventy_thousand_entries_are_listed_and_read_by_all() {
     let zip = ::zip::ZipArchive::new(std::fs::File::open(&path).expect("the archive")).expect("a zip");
     assert_eq!(zip.len(), 70_000);
 }
+
+#[test]
+fn archives_of_foreign_writers_are_read() {
+    use crate::archive::read::Archive;
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = content(700_000);
+    std::fs::create_dir(dir.path().join("d")).expect("a folder");
+    std::fs::write(dir.path().join("d/data.bin"), &data).expect("a file");
+    std::fs::write(dir.path().join("d/empty"), b"").expect("a file");
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(dir.path()).stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|e| panic!("{program}: {e}: run `tests/sandbox cargo test`"));
+        assert!(output.status.success(), "{program} {arguments:?}: {}", said(&output));
+    };
+    let mut made = 0;
+    let mut check = |name: &str, password: Option<&str>| {
+        let file = std::fs::File::open(dir.path().join(name)).expect("the archive");
+        let mut archive = Archive::open(file, 1 << 30).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let at = archive.entries().iter().position(|e| e.name == "d/data.bin").expect("the entry");
+        let mut read = Vec::new();
+        let mut content = archive.read(at, password.map(str::as_bytes)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        content.read_to_end(&mut read).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(read == data, "{name}");
+        for at in 0..archive.entries().len() {
+            archive.check(at, password.map(str::as_bytes)).unwrap_or_else(|e| panic!("{name}, {at}: {e}"));
+        }
+        if password.is_some() {
+            assert!(archive.check(at, Some(b"another")).is_err(), "{name}");
+        }
+        made += 1;
+    };
+    for method in ["Deflate", "Copy"] {
+        for key in ["AES128", "AES192", "AES256", ""] {
+            let name = format!("7z-{method}-{key}.zip");
+            let method = format!("-mm={method}");
+            if key.is_empty() {
+                run("7z", &["a", "-tzip", &method, &name, "d"]);
+                check(&name, None);
+            } else {
+                run("7z", &["a", "-tzip", &method, &format!("-mem={key}"), "-psecret", &name, "d"]);
+                check(&name, Some("secret"));
+            }
+        }
+    }
+    for (name, options) in [("aes128", "zip:encryption=aes128"), ("aes256", "zip:encryption=aes256"), ("plain", "")] {
+        let name = format!("bsdtar-{name}.zip");
+        let mut arguments = vec!["-c", "-f", &name, "--format", "zip"];
+        if !options.is_empty() {
+            arguments.extend(["--options", options, "--passphrase", "secret"]);
+        }
+        arguments.push("d");
+        run("bsdtar", &arguments);
+        check(&name, Some("secret").filter(|_| !options.is_empty()));
+    }
+    let python = std::env::var("RUNPLAN_TEST_PYTHON").expect("a Python with pyzipper: run `tests/sandbox cargo test`");
+    let code = "import sys, pyzipper as p
+for bits in 128, 192, 256:
+    for method in p.ZIP_STORED, p.ZIP_DEFLATED:
+        with p.AESZipFile(f'py-{bits}-{method}.zip', 'w', compression=method, encryption=p.WZ_AES) as z:
+            z.setpassword(b'secret'); z.setencryption(p.WZ_AES, nbits=bits)
+            z.write('d/data.bin'); z.write('d/empty')
+";
+    run(&python, &["-c", code]);
+    for bits in [128, 192, 256] {
+        for method in [0, 8] {
+            check(&format!("py-{bits}-{method}.zip"), Some("secret"));
+        }
+    }
+    assert_eq!(made, 17);
+}

@@ -1,0 +1,176 @@
+//! The reading side: what it reads, and what it refuses.
+
+use super::*;
+use crate::archive::read::{Archive, Refused};
+
+const PASSWORD: &[u8] = "p \u{e4}\"s$ s'w".as_bytes();
+
+fn bytes_of(settings: &Settings, entries: &[(&str, &[u8])]) -> Vec<u8> {
+    write(settings, entries);
+    let bytes = std::fs::read(&settings.path).expect("the archive");
+    std::fs::remove_file(Record::path_of(Path::new(&settings.path))).expect("the record");
+    std::fs::remove_file(&settings.path).expect("the archive");
+    bytes
+}
+
+/// Everything in an archive, or why not.
+fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut archive = Archive::open(Cursor::new(bytes), 1 << 30).map_err(|e| e.to_string())?;
+    let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
+    let mut all = Vec::new();
+    for (at, name) in names.into_iter().enumerate() {
+        let mut data = Vec::new();
+        archive
+            .read(at, Some(PASSWORD))
+            .map_err(|e| e.to_string())?
+            .read_to_end(&mut data)
+            .map_err(|e| e.to_string())?;
+        all.push((name, data));
+    }
+    Ok(all)
+}
+
+fn small(encryption: Encryption, compression: Compression) -> Vec<u8> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(&dir.path().join("a.zip"), encryption, compression);
+    bytes_of(&settings, &[("d/a.txt", b"some text, some text, some text"), ("b", b"")])
+}
+
+#[test]
+fn it_reads_what_the_engine_writes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let content = content(1_300_000);
+    for (encryption, compression, level) in kinds() {
+        let settings = Settings { level, ..settings(&dir.path().join("a.zip"), encryption, compression) };
+        let entries: [(&str, &[u8]); 3] = [("a", &content), ("empty", b""), ("\u{e7}/b", b"b")];
+        let bytes = bytes_of(&settings, &entries);
+        let expected: Vec<(String, Vec<u8>)> = entries.iter().map(|(n, d)| ((*n).to_owned(), d.to_vec())).collect();
+        assert!(read(&bytes).expect("it reads") == expected, "{encryption:?} {compression:?} {level:?}");
+        let mut archive = Archive::open(Cursor::new(&bytes), u64::MAX).expect("it opens");
+        assert_eq!(archive.check(0, Some(PASSWORD)).expect("it is whole"), 1_300_000);
+        if encryption == Encryption::Aes256 {
+            assert!(matches!(archive.check(0, Some(b"another")), Err(Refused::Password { .. })));
+            assert!(matches!(archive.check(0, None), Err(Refused::Password { .. })));
+        }
+    }
+}
+
+#[test]
+fn whatever_byte_is_changed_it_gives_the_same_or_refuses() {
+    for (encryption, compression) in [
+        (Encryption::Aes256, Compression::Deflate),
+        (Encryption::None, Compression::Deflate),
+        (Encryption::None, Compression::Zstd),
+        (Encryption::None, Compression::Store),
+    ] {
+        let bytes = small(encryption, compression);
+        let good = read(&bytes).expect("it reads");
+        let contents = |all: &[(String, Vec<u8>)]| all.iter().map(|(_, data)| data.clone()).collect::<Vec<_>>();
+        for at in 0..bytes.len() {
+            // With a password each takes a thousand rounds of hashing.
+            let flips = if encryption == Encryption::Aes256 { &[0x11][..] } else { &[1, 0x80, 0xff] };
+            for flip in flips {
+                let mut changed = bytes.clone();
+                changed[at] ^= flip;
+                if let Ok(all) = read(&changed) {
+                    assert_eq!(contents(&all), contents(&good), "byte {at} ^ {flip}");
+                }
+            }
+        }
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length]).is_err(), "cut to {length}");
+        }
+    }
+}
+
+/// Where a header begins.
+fn place(bytes: &[u8], signature: [u8; 4], count: usize) -> usize {
+    let found = bytes.windows(4).enumerate().filter(|(_, w)| **w == signature).nth(count);
+    found.expect("it is there").0
+}
+
+fn put(bytes: &mut [u8], at: usize, what: &[u8]) {
+    bytes[at..at + what.len()].copy_from_slice(what);
+}
+
+#[test]
+fn hostile_archives_are_refused_with_a_word_for_it() {
+    use crate::archive::frame::{CENTRAL, END, LOCAL};
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change); 15] = [
+        ("outside the folder", |b| rename(b, b"../a.tx")),
+        ("outside the folder", |b| rename(b, b"/etc/pw")),
+        ("outside the folder", |b| rename(b, b"C:a.txt")),
+        ("outside the folder", |b| rename(b, b"..\\a.tx")),
+        ("outside the folder", |b| rename(b, b"a/./txt")),
+        ("not UTF-8", |b| rename(b, b"\xff\xfe.text")),
+        // A second entry in the place of the first.
+        ("overlaps", |b| {
+            let at = place(b, CENTRAL, 1);
+            put(b, at + 42, &[0; 4]);
+        }),
+        ("contradict", |b| {
+            let at = place(b, LOCAL, 0);
+            put(b, at + 8, &[0; 2]);
+        }),
+        ("contradict", |b| {
+            let at = place(b, LOCAL, 0);
+            put(b, at + 30, b"e");
+        }),
+        ("longer than it says", |b| {
+            let at = place(b, CENTRAL, 0);
+            put(b, at + 24, &[30, 0, 0, 0]);
+        }),
+        ("shorter than it says", |b| {
+            let at = place(b, CENTRAL, 0);
+            put(b, at + 24, &[32, 0, 0, 0]);
+        }),
+        ("size that it cannot have", |b| {
+            let at = place(b, CENTRAL, 0);
+            put(b, at + 24, &[0, 0, 0, 1]);
+        }),
+        ("size that is missing", |b| {
+            let at = place(b, CENTRAL, 0);
+            put(b, at + 24, &[0xff; 4]);
+        }),
+        ("fewer entries", |b| {
+            let at = place(b, END, 0);
+            put(b, at + 8, &[3, 0, 3, 0]);
+        }),
+        ("more than the entries it counts", |b| {
+            let at = place(b, END, 0);
+            put(b, at + 8, &[1, 0, 1, 0]);
+        }),
+    ];
+    for (word, change) in cases {
+        let mut bytes = small(Encryption::None, Compression::Deflate);
+        change(&mut bytes);
+        let error = read(&bytes).expect_err(word);
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+/// Gives the first entry another name, in both headers.
+fn rename(bytes: &mut [u8], name: &[u8; 7]) {
+    use crate::archive::frame::{CENTRAL, LOCAL};
+    let (local, central) = (place(bytes, LOCAL, 0), place(bytes, CENTRAL, 0));
+    put(bytes, local + 30, name);
+    put(bytes, central + 46, name);
+}
+
+#[test]
+fn more_than_is_wanted_is_refused_before_anything_is_unpacked() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(&dir.path().join("a.zip"), Encryption::None, Compression::Deflate);
+    let bytes = bytes_of(&settings, &[("zeros", &vec![0; 3_000_000])]);
+    assert!(matches!(Archive::open(Cursor::new(&bytes), 2_999_999), Err(Refused::TooLarge { claimed: 3_000_000, .. })));
+    assert!(Archive::open(Cursor::new(&bytes), 3_000_000).is_ok());
+}
+
+#[test]
+fn two_entries_of_one_name_are_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(&dir.path().join("a.zip"), Encryption::None, Compression::Deflate);
+    let bytes = bytes_of(&settings, &[("a", b"one"), ("a", b"two")]);
+    assert!(read(&bytes).is_err_and(|e| e.contains("there twice")));
+}
