@@ -54,6 +54,10 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Say what a finding's code means, with an example of wrong and right
     Explain(ExplainArgs),
+    /// Write a first plan that validates
+    Init(InitArgs),
+    /// Show the effective plan, each value with where it came from
+    Show(ShowArgs),
     /// Print the JSON Schema of plans, for editors
     Schema,
     /// List the executors, or show one with its parameters, outputs and an example
@@ -145,6 +149,34 @@ pub enum FindingFormat {
     Gitlab,
     /// A JUnit report, a test case a plan
     Junit,
+}
+
+/// Where to put what plan.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder to write it into
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// Which plan: `dump-only`, `maintenance` or `command`
+    #[arg(long, value_name = "NAME", default_value = "dump-only")]
+    pub template: String,
+}
+
+/// Which plan to show, and how.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+    /// Render the templates, as far as their values are known before a run
+    #[arg(long)]
+    pub resolved: bool,
+    /// Set a parameter of the plan; read by its declared type
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub params_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,10 +4,12 @@ mod args;
 mod docs;
 mod exit;
 mod explain;
+mod init;
 mod input;
 mod output;
 mod pin;
 mod run;
+mod show;
 mod signals;
 mod validate;
 
@@ -49,6 +51,8 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
         Some(Command::Run(run)) => run::run(run, terms),
         Some(Command::Validate(validate)) => validate::validate(&validate, terms),
         Some(Command::Explain(explain)) => explain::explain(explain.code.as_deref(), terms),
+        Some(Command::Init(init)) => init::init(&init, terms),
+        Some(Command::Show(show)) => show::show(&show, terms),
         Some(Command::Schema) => docs::schema(terms),
         Some(Command::Steps(steps)) => docs::steps(steps.name.as_deref(), terms),
         Some(Command::Pin(args)) => pin::pin(&args, terms),

@@ -84,7 +84,7 @@ fn on_runtime(dry_run: bool, request: Request, stop: &Cancel, abort: &Cancel) ->
 }
 
 /// The environment as texts; a variable that is no UTF-8 cannot be named in a plan.
-fn environment() -> Env {
+pub fn environment() -> Env {
     std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
 }
 

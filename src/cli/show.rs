@@ -1,0 +1,281 @@
+//! `runplan show`: the effective plan, each value with where it came from.
+
+use super::args::ShowArgs;
+use super::exit::{Exit, Failure};
+use super::output::Terms;
+use super::{input, run};
+use crate::diag::{self, SourceId, Sources};
+use crate::document::{Document, Node};
+use crate::plan::{self, Plan, StepPlan, When};
+use crate::secret::{MASK, Secret};
+use crate::step::Env;
+use crate::steps::REGISTRY;
+use crate::template::{self, Scope};
+use crate::value::{AT_RUN_TIME, Map, Value};
+
+/// The variables that fill in database settings.
+const VARIABLES: [(&str, &str); 8] = [
+    ("host", "PGHOST"),
+    ("port", "PGPORT"),
+    ("user", "PGUSER"),
+    ("password", "PGPASSWORD"),
+    ("dbname", "PGDATABASE"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+];
+
+/// Prints the plan as a run would take it. Fetches no secret and asks no server.
+pub fn show(args: &ShowArgs, terms: &Terms) -> Result<Exit, Failure> {
+    let given = input::read_plan(&args.plan)?;
+    let (name, text) = (given.name.clone(), given.text.clone());
+    let outcome = plan::check(given, &REGISTRY);
+    terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+    let Some(checked) = outcome.checked else {
+        terms.error(&format!("the plan `{}` is not valid", args.plan.display()), None);
+        return Ok(Exit::Invalid);
+    };
+    let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
+    let mut sources = Sources::default();
+    let source = sources.add(name, text.clone());
+    let Some(document) = Document::parse(source, &text).0 else { return Ok(Exit::Invalid) };
+    let env = run::environment();
+    let mut page = Page { sources, source, root: document.root, lines: Vec::new() };
+    let scope = scope(checked.plan(), checked.dir(), params, &env);
+    page.plan(checked.plan(), &scope, &env, args);
+    let failed = |e: std::io::Error| Failure { exit: Exit::State, text: e.to_string(), hint: None };
+    terms.print(&page.text()).map_err(failed).map(|()| Exit::Done)
+}
+
+/// The scope of a run, with a name in `< >` where only the run knows a value.
+fn scope(plan: &Plan, dir: &std::path::Path, params: Map, env: &Env) -> Scope {
+    let later = |path: &str| Value::Text(format!("<{path}>"));
+    let map = |root: &str, names: &[&str]| {
+        Value::Map(names.iter().map(|n| ((*n).to_owned(), later(&format!("{root}.{n}")))).collect())
+    };
+    let hidden: Vec<&str> = plan.secrets.iter().filter_map(|(_, s)| s.env.as_deref()).collect();
+    let variables = env.iter().map(|(name, value)| {
+        let secret = hidden.contains(&name.as_str());
+        (name.clone(), if secret { Value::Secret(Secret::sealed()) } else { Value::Text(value.clone()) })
+    });
+    let mut plan_map = vec![("name".to_owned(), Value::Text(plan.name.clone()))];
+    plan_map.push(("dir".to_owned(), Value::Text(dir.to_string_lossy().into_owned())));
+    let secrets = plan.secrets.names().map(|n| (n.to_owned(), Value::Secret(Secret::sealed())));
+    let mut scope = Scope {
+        roots: vec![
+            ("params".to_owned(), Value::Map(params)),
+            ("env".to_owned(), Value::Map(variables.collect())),
+            ("secrets".to_owned(), Value::Map(secrets.collect())),
+            ("plan".to_owned(), Value::Map(plan_map)),
+            ("run".to_owned(), map("run", &["id", "started_at", "host", "log_dir", "log_file"])),
+            ("failure".to_owned(), map("failure", &["kind", "step", "error"])),
+            ("steps".to_owned(), Value::Unknown),
+            ("vars".to_owned(), Value::Map(Map::new())),
+        ],
+    };
+    // Each after what it reads: what reads something that is not there yet has its turn in a later round.
+    let mut open: Vec<Option<&String>> = std::iter::once(None).chain(plan.vars.keys().map(Some)).collect();
+    while !open.is_empty() {
+        let before = open.len();
+        open.retain(|name| {
+            let json = name.map_or_else(|| plan.database.clone().into(), |n| plan.vars[n].clone());
+            let Ok(value) = template::render_json(&json, &scope) else { return true };
+            match name {
+                None => match plan::resolve_database(value, env) {
+                    Ok(database) => scope.roots.push(("database".to_owned(), database)),
+                    Err(_) => scope.roots.push(("database".to_owned(), Value::Unknown)),
+                },
+                Some(name) => {
+                    if let Some((_, Value::Map(vars))) = scope.roots.iter_mut().find(|(k, _)| k == "vars") {
+                        vars.push(((*name).clone(), value));
+                    }
+                }
+            }
+            false
+        });
+        if open.len() == before {
+            break;
+        }
+    }
+    for name in open {
+        match name {
+            None => scope.roots.push(("database".to_owned(), Value::Unknown)),
+            Some(name) => {
+                if let Some((_, Value::Map(vars))) = scope.roots.iter_mut().find(|(k, _)| k == "vars") {
+                    vars.push((name.clone(), Value::Unknown));
+                }
+            }
+        }
+    }
+    scope
+}
+
+struct Page {
+    sources: Sources,
+    source: SourceId,
+    root: Node,
+    /// What stands at the left, and where it came from.
+    lines: Vec<(String, String)>,
+}
+
+impl Page {
+    fn plan(&mut self, plan: &Plan, scope: &Scope, env: &Env, args: &ShowArgs) {
+        self.value("", "name", &plan.name.as_str().into(), &self.at("/name"));
+        self.heading("params:", plan.params.iter().next().is_some());
+        let given: Vec<&str> = args.param.iter().filter_map(|p| p.split('=').next()).collect();
+        for (name, param) in plan.params.iter() {
+            let value = scope.roots.iter().find(|(k, _)| k == "params").and_then(|(_, p)| p.get(name)).cloned();
+            let value = value.unwrap_or(Value::Unknown);
+            let from = if given.contains(&name) {
+                "-p".to_owned()
+            } else if param.default.as_ref().is_some_and(|d| Value::from(d) == value) {
+                format!("default, {}", self.at(&format!("/params/{}/default", escaped(name))))
+            } else {
+                args.params_file.as_ref().map_or_else(String::new, |f| f.display().to_string())
+            };
+            self.value("  ", name, &value, &from);
+        }
+        self.heading("secrets:", plan.secrets.iter().next().is_some());
+        for (name, source) in plan.secrets.iter() {
+            let kind = match (&source.env, &source.file) {
+                (Some(variable), _) => format!("env {variable}"),
+                (_, Some(_)) => "file".to_owned(),
+                _ => "command".to_owned(),
+            };
+            let from = format!("{kind}, {}", self.at(&format!("/secrets/{}", escaped(name))));
+            self.value("  ", name, &Value::Secret(Secret::sealed()), &from);
+        }
+        self.database(scope, env);
+        self.heading("vars:", !plan.vars.is_empty());
+        for (name, json) in &plan.vars {
+            let value = if args.resolved { render(json, scope) } else { Value::from(json) };
+            let from = self.at(&format!("/vars/{}", escaped(name)));
+            self.value("  ", name, &value, &from);
+        }
+        let lists = [
+            ("steps", &plan.steps),
+            ("on_failure", &plan.on_failure),
+            ("on_success", &plan.on_success),
+            ("finally", &plan.finally),
+        ];
+        for (section, steps) in lists {
+            self.heading(&format!("{section}:"), !steps.is_empty());
+            for (index, step) in steps.iter().enumerate() {
+                self.step(plan, step, &format!("/{section}/{index}"), scope, args.resolved);
+            }
+        }
+    }
+
+    fn database(&mut self, scope: &Scope, env: &Env) {
+        let Some((_, Value::Map(settings))) = scope.roots.iter().find(|(k, _)| k == "database") else { return };
+        self.heading("database:", true);
+        for (key, value) in settings {
+            let pointer = format!("/database/{key}");
+            let variable = VARIABLES.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
+            let from = if self.root.at(&pointer).is_some() {
+                self.at(&pointer)
+            } else if let Some(set) = variable.filter(|v| env.get(*v).is_some_and(|t| !t.is_empty())) {
+                format!("env {set}")
+            } else {
+                "default".to_owned()
+            };
+            self.value("  ", key, value, &from);
+        }
+    }
+
+    fn step(&mut self, plan: &Plan, step: &StepPlan, pointer: &str, scope: &Scope, resolved: bool) {
+        let label = step.id.as_ref().or(step.name.as_ref()).map_or_else(String::new, |l| format!("{l}, "));
+        self.lines.push((format!("  - {label}uses {}", step.uses), self.at(pointer)));
+        if let Some(When::Expression(when)) = &step.when {
+            let now = template::parse_expression(when).and_then(|e| e.eval(scope));
+            let value = match now {
+                Ok(Value::Bool(truth)) if resolved => format!("{when} (is {truth})"),
+                _ => when.clone(),
+            };
+            let from = self.at(&format!("{pointer}/when"));
+            self.value("      ", "when", &Value::Text(value), &from);
+        }
+        let shown = |json: &serde_json::Value| if resolved { render(json, scope) } else { Value::from(json) };
+        for (key, json) in &step.params {
+            let from = self.at(&format!("{pointer}/with/{}", escaped(key)));
+            self.value("      ", key, &shown(json), &from);
+        }
+        let defaults = plan.defaults.get(&step.uses);
+        for (key, json) in defaults.into_iter().flatten().filter(|(k, _)| !step.params.contains_key(*k)) {
+            let from = format!("defaults, {}", self.at(&format!("/defaults/{}/{}", step.uses, escaped(key))));
+            self.value("      ", key, &shown(json), &from);
+        }
+        let schema = REGISTRY.get(&step.uses).map(|e| e.params().to_value()).unwrap_or_default();
+        for (key, field) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
+            let there = step.params.contains_key(key) || defaults.is_some_and(|d| d.contains_key(key));
+            if let Some(default) = field.get("default").filter(|d| !there && !d.is_null() && key != "database") {
+                self.value("      ", key, &Value::from(default), "default");
+            }
+        }
+    }
+
+    /// A line for a value, or one for each of its entries.
+    fn value(&mut self, indent: &str, key: &str, value: &Value, from: &str) {
+        match value {
+            Value::Map(entries) if !entries.is_empty() => {
+                self.lines.push((format!("{indent}{key}:"), String::new()));
+                for (name, value) in entries {
+                    self.value(&format!("{indent}  "), name, value, from);
+                }
+            }
+            // One that stands in the plan for all to read need not be shown to more people.
+            Value::Text(text) if key == "password" && !text.contains("${{") => {
+                self.lines.push((format!("{indent}{key}: {MASK}"), from.to_owned()));
+            }
+            _ => self.lines.push((format!("{indent}{key}: {}", plain(value)), from.to_owned())),
+        }
+    }
+
+    fn heading(&mut self, text: &str, shown: bool) {
+        if shown {
+            self.lines.push((text.to_owned(), String::new()));
+        }
+    }
+
+    /// Where a key or value stands, as `file:line`.
+    fn at(&self, pointer: &str) -> String {
+        let Some((node, key)) = self.root.at(pointer) else { return String::new() };
+        let place = self.sources.place(key.unwrap_or(node.span));
+        format!("{}:{}", self.sources.get(self.source).name, place.line)
+    }
+
+    fn text(&self) -> String {
+        let width = self.lines.iter().map(|(l, _)| l.chars().count()).filter(|w| *w <= 60).max().unwrap_or(0);
+        let line = |(left, from): &(String, String)| {
+            if from.is_empty() { format!("{left}\n") } else { format!("{left:<width$}  # {from}\n") }
+        };
+        self.lines.iter().map(line).collect()
+    }
+}
+
+/// What a template gives as far as it is known; a secret stays closed.
+fn render(json: &serde_json::Value, scope: &Scope) -> Value {
+    match json {
+        serde_json::Value::Object(map) => Value::Map(map.iter().map(|(k, v)| (k.clone(), render(v, scope))).collect()),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(|i| render(i, scope)).collect()),
+        _ => template::render_json(json, scope).unwrap_or(Value::Unknown),
+    }
+}
+
+/// A value in one line.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Text(text) if text.is_empty() => "\"\"".to_owned(),
+        Value::Text(text) => text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""),
+        Value::Unknown => AT_RUN_TIME.to_owned(),
+        other => {
+            let json = other.to_json();
+            json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+        }
+    }
+}
+
+/// A name as part of a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
