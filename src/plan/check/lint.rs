@@ -26,7 +26,6 @@ const ROOTS: [&str; 10] = ["params", "secrets", "vars", "env", "database", "targ
 
 impl<'a> Work<'a> {
     pub(super) fn lint(&self) {
-        self.unused();
         let plan_limit = self.root.get("timeout").is_some();
         for step in &self.steps {
             self.condition(step);
@@ -48,6 +47,7 @@ impl<'a> Work<'a> {
         for entry in self.root.entries().iter().filter(|e| !e.key.starts_with("x-")) {
             self.plain_braces(&entry.value, &wrapped);
         }
+        self.unused();
     }
 
     /// Declarations that nothing reads.
@@ -262,6 +262,11 @@ impl<'a> Work<'a> {
                         if !ROOTS.contains(&root) || !inner.trim_start()[root.len()..].starts_with(['.', '[']) {
                             continue;
                         }
+                        // It was meant to be read.
+                        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+                        let entry = inner.trim_start()[root.len()..].trim_start_matches(['.', '[', '"', '\'']);
+                        let entry: String = entry.chars().take_while(|c| word(*c)).collect();
+                        self.usage.borrow_mut().names.insert((root.to_owned(), entry));
                         let span = node.locate(self.text, at, at + open.len() + end + close.len());
                         let message = format!("`{open} {close}` is plain text here");
                         let right = format!("${{{{ {} }}}}", inner[..end].trim());

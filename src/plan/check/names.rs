@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::Value;
 
 use super::codes::{CALL, EXPOSED, MAYBE_MISSING, NAME, NOT_SECRET, SYNTAX, TOO_EARLY, TYPE, WRAPPED_WHEN};
-use super::shape::{kinds, solid, variants, wanted};
+use super::shape::{kinds, meant, solid, variants, wanted};
 use super::{Work, steps};
 use crate::diag::{Finding, nearest};
 use crate::document::{Kind, Node, Style};
@@ -319,7 +319,14 @@ impl<'a> Work<'a> {
             Kind::Map(entries) => {
                 let schema = schema.map(|s| of_kind(s, "object"));
                 for entry in entries {
-                    let inner = schema.map(|s| property(s, &entry.key).unwrap_or(&ANY));
+                    // A key that is misspelt has its finding; its value is that of the one that was meant.
+                    let inner = schema.and_then(|s| match property(s, &entry.key) {
+                        None if s.get("additionalProperties") == Some(&Value::Bool(false)) => {
+                            let known = s.get("properties").and_then(Value::as_object).into_iter().flatten();
+                            property(s, meant(entries, &entry.key, known.map(|(k, _)| k.as_str()))?)
+                        }
+                        found => Some(found.unwrap_or(&ANY)),
+                    });
                     self.templates(&entry.value, inner, &entry.key, place);
                 }
             }
