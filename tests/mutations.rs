@@ -10,6 +10,7 @@ use runplan::report::Collector;
 use runplan::run::{self, Pick, Request};
 use runplan::step::{Env, FailureKind};
 use runplan::steps::REGISTRY;
+use runplan::template::{self, Scope, Type};
 use runplan::value::Value;
 
 /// Numbers that look random, the same every time (xorshift64*).
@@ -298,4 +299,168 @@ fn changed_plans_never_stop_the_checker_and_what_passes_runs_up_to_its_first_ste
         faults[..faults.len().min(4)].join("\n=====\n")
     );
     assert!(passed * 20 > count && refused * 20 > count, "{passed} passed, {refused} were refused");
+}
+
+/// An expression made by throwing dice.
+fn expression(dice: &mut Dice, depth: usize) -> String {
+    const LEAVES: &[&str] = &[
+        "p.i",
+        "p.f",
+        "p.t",
+        "p.b",
+        "p.l",
+        "p.n",
+        "p.m",
+        "p.m.a",
+        "p.m.k",
+        "s.s",
+        "1",
+        "2.5",
+        "'x'",
+        "true",
+        "none",
+        "[]",
+        "['a', 'b']",
+        "[1, 'a']",
+        "{'a': 1}",
+        "p.l[0]",
+        "p.m['a']",
+        "p['t']",
+        "p.nope",
+        "u.x",
+        "env",
+    ];
+    const OPERATORS: &[&str] =
+        &["==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "+", "-", "*", "/", "//", "%", "~"];
+    const FILTERS: &[&str] = &[
+        "lower",
+        "upper",
+        "length",
+        "first",
+        "last",
+        "basename",
+        "dirname",
+        "join(',')",
+        "join",
+        "default('d')",
+        "default(1)",
+        "default([])",
+        "replace('a', 'b')",
+        "date('%Y')",
+    ];
+    if depth == 0 || dice.roll(5) == 0 {
+        return (*dice.pick(LEAVES)).to_owned();
+    }
+    let sub = |dice: &mut Dice| expression(dice, depth - 1);
+    match dice.roll(8) {
+        0..=2 => {
+            let (left, operator, right) = (sub(dice), *dice.pick(OPERATORS), sub(dice));
+            format!("({left}) {operator} ({right})")
+        }
+        3 | 4 => {
+            let of = sub(dice);
+            format!("({of}) | {}", dice.pick(FILTERS))
+        }
+        5 => {
+            let (yes, test, no) = (sub(dice), sub(dice), sub(dice));
+            format!("({yes}) if ({test}) else ({no})")
+        }
+        6 => format!("{}({})", dice.pick(&["not ", "-"]), sub(dice)),
+        _ => format!("({}) is {}", sub(dice), dice.pick(&["defined", "none", "not defined"])),
+    }
+}
+
+fn has_secret(value: &Value) -> bool {
+    match value {
+        Value::Secret(_) => true,
+        Value::List(items) => items.iter().any(has_secret),
+        Value::Map(map) => map.iter().any(|(_, v)| has_secret(v)),
+        _ => false,
+    }
+}
+
+/// Whether a value is one of a type.
+fn of_type(value: &Value, found: &Type) -> bool {
+    match (found, value) {
+        (Type::Any, _) => true,
+        (Type::Either(all), _) => all.iter().any(|t| of_type(value, t)),
+        (Type::Secret, Value::Secret(_)) => true,
+        (Type::Null, Value::Null)
+        | (Type::Bool, Value::Bool(_))
+        | (Type::Int, Value::Int(_))
+        | (Type::Text, Value::Text(_)) => true,
+        // Of a fraction and an integer the type is a number, and the value may be either.
+        (Type::Float, Value::Float(_) | Value::Int(_)) => true,
+        (Type::List(inner), Value::List(items)) => items.iter().all(|i| of_type(i, inner)),
+        (Type::Map(types), Value::Map(map)) => map.iter().all(|(k, v)| types.get(k).is_some_and(|t| of_type(v, t))),
+        (Type::Open(inner), Value::Map(map)) => map.iter().all(|(_, v)| of_type(v, inner)),
+        _ => false,
+    }
+}
+
+#[test]
+fn an_expression_gives_what_was_inferred_and_fails_only_for_its_values() {
+    let types =
+        |entries: &[(&str, Type)]| Type::Map(entries.iter().map(|(k, t)| ((*k).to_owned(), t.clone())).collect());
+    let list = |t: Type| Type::List(Box::new(t));
+    let text = Value::from;
+    let map = |entries: Vec<(&str, Value)>| Value::Map(entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    let secret = || Value::Secret(runplan::secret::Secret::new("hunter22"));
+    let p = [
+        ("i", Type::Int, Value::Int(3)),
+        ("f", Type::Float, Value::Float(0.5)),
+        ("t", Type::Text, text("x")),
+        ("b", Type::Bool, Value::Bool(true)),
+        ("l", list(Type::Text), Value::List(vec![text("a"), text("b")])),
+        ("n", list(Type::Int), Value::List(vec![Value::Int(1)])),
+        ("m", types(&[("a", Type::Int), ("k", Type::Secret)]), map(vec![("a", Value::Int(1)), ("k", secret())])),
+    ];
+    let p_types: Vec<(&str, Type)> = p.iter().map(|(k, t, _)| (*k, t.clone())).collect();
+    let scope_type = types(&[
+        ("p", types(&p_types)),
+        ("s", types(&[("s", Type::Secret)])),
+        ("u", types(&[("x", Type::Any)])),
+        ("env", Type::Open(Box::new(Type::Text))),
+    ]);
+    let scope = Scope {
+        roots: vec![
+            ("p".to_owned(), map(p.into_iter().map(|(k, _, v)| (k, v)).collect())),
+            ("s".to_owned(), map(vec![("s", secret())])),
+            ("u".to_owned(), map(vec![("x", text("any"))])),
+            ("env".to_owned(), map(vec![("HOME", text("/root"))])),
+        ],
+    };
+    let mut dice = Dice(setting("RUNPLAN_SEED", 77) | 1);
+    let (mut sound, mut faults) = (0u64, Vec::new());
+    for _ in 0..setting("RUNPLAN_MUTATIONS", 3000) * 10 {
+        let text = expression(&mut dice, 3);
+        let Ok(expression) = template::parse_expression(&text) else { continue };
+        // Whoever checks names refuses this one wherever it stands.
+        let missing = expression.names().iter().any(|n| n.path.get(1).is_some_and(|e| e == "nope"));
+        let (found, problems) = expression.infer(&scope_type);
+        let value = expression.eval(&scope);
+        if !problems.is_empty() || missing {
+            continue;
+        }
+        sound += 1;
+        // What a secret turns into is not followed: only that it stays one.
+        let closed = text.contains("s.s") || text.contains("p.m");
+        match value {
+            Ok(value) if has_secret(&value) && !found.has_secret() => {
+                faults.push(format!("{text}: inferred {}, found a secret", found.name()));
+            }
+            Ok(value) if closed || of_type(&value, &found) => {}
+            Ok(value) => faults.push(format!("{text}: inferred {}, found {}", found.name(), value.kind())),
+            Err(problem) => {
+                let by_value = ["division", "too large", "empty list", "no item", "takes a time", "becomes too"];
+                // `u.x` may be anything, and is a text here.
+                if !by_value.iter().any(|w| problem.message.contains(w)) && !text.contains("u.x") && !closed {
+                    faults.push(format!("{text}: inferred {}, failed: {}", found.name(), problem.message));
+                }
+            }
+        }
+    }
+    faults.sort_by_key(String::len);
+    assert!(faults.is_empty(), "{} of {sound}:\n{}", faults.len(), faults[..faults.len().min(40)].join("\n"));
+    assert!(sound > 500, "{sound}");
 }

@@ -14,31 +14,31 @@ pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
         Kind::Const(value) => of_value(value),
         Kind::Var(_) | Kind::Attr(..) | Kind::Item(..) => look_up(ast, scope, problems).into_owned(),
         Kind::Not(of) => boolean(of, scope, problems),
-        Kind::Neg(of) => match loose(of, scope, problems) {
-            found @ (Type::Int | Type::Float | Type::Any | Type::Secret) => found,
-            other => {
-                problems.push(Problem::new(
-                    ProblemKind::Type,
-                    &of.range,
-                    format!("`-` takes a number, found {}", other.name()),
-                ));
-                Type::Any
-            }
-        },
+        Kind::Neg(of) => {
+            let found = infer(of, scope, problems);
+            over(found, problems, |found, problems| match found {
+                found @ (Type::Int | Type::Float | Type::Any | Type::Secret) => found,
+                other => {
+                    let message = format!("`-` takes a number, found {}", other.name());
+                    problems.push(Problem::new(ProblemKind::Type, &of.range, message));
+                    Type::Any
+                }
+            })
+        }
         Kind::Binary(Op::And | Op::Or, left, right) => {
             let (left, right) = (boolean(left, scope, problems), boolean(right, scope, problems));
             if left == Type::Secret || right == Type::Secret { Type::Secret } else { Type::Bool }
         }
         Kind::Binary(op, left, right) => {
-            let (left, right) = (loose(left, scope, problems), loose(right, scope, problems));
-            binary(*op, &left, &right, ast, problems)
+            let (left, right) = (infer(left, scope, problems), infer(right, scope, problems));
+            pair(*op, &left, &right, ast, problems)
         }
         Kind::Chain(first, rest) => {
-            let mut left = loose(first, scope, problems);
+            let mut left = infer(first, scope, problems);
             let mut result = Type::Bool;
             for (op, right) in rest {
-                let right = loose(right, scope, problems);
-                if binary(*op, &left, &right, ast, problems) == Type::Secret {
+                let right = infer(right, scope, problems);
+                if pair(*op, &left, &right, ast, problems) == Type::Secret {
                     result = Type::Secret;
                 }
                 left = right;
@@ -52,8 +52,11 @@ pub fn infer(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
             if test == Type::Secret { Type::Secret } else { join(yes, no) }
         }
         Kind::Filter(name, of, arguments) => filter(name, of, arguments, ast, scope, problems),
-        Kind::Test(_, of, _) => {
-            loose(of, scope, &mut Vec::new());
+        Kind::Test(name, of, _) => {
+            // Only a name may be missing, and only where that is asked.
+            let mut own = Vec::new();
+            infer(of, scope, &mut own);
+            problems.extend(own.into_iter().filter(|p| name != "defined" || p.kind != ProblemKind::Name));
             Type::Bool
         }
         Kind::List(items) => {
@@ -94,6 +97,11 @@ fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'
         Kind::Var(name) => Cow::Borrowed(entry(scope, name)),
         Kind::Attr(of, name, range) => {
             let of = look_up(of, scope, problems);
+            if let Type::Either(all) = &*of
+                && let Some(odd) = all.iter().find(|t| !matches!(t, Type::Map(_) | Type::Open(_) | Type::Any))
+            {
+                problems.push(Problem::new(ProblemKind::Type, range, format!("{} has no `{name}`", odd.name())));
+            }
             if matches!(&*of, Type::Bool | Type::Int | Type::Float | Type::Text | Type::List(_) | Type::Null) {
                 problems.push(Problem::new(ProblemKind::Type, range, format!("{} has no `{name}`", of.name())));
             }
@@ -102,7 +110,7 @@ fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'
         }
         Kind::Item(of, index) => {
             let of = look_up(of, scope, problems);
-            let at = loose(index, scope, problems);
+            let at = infer(index, scope, problems);
             match (&*of, &at, &index.kind) {
                 (Type::Map(_) | Type::Open(_), _, Kind::Const(Value::Text(name))) => {
                     absent(ast, &of, name, &index.range, problems);
@@ -134,12 +142,37 @@ fn look_up<'s>(ast: &Ast, scope: &'s Type, problems: &mut Vec<Problem>) -> Cow<'
     }
 }
 
-/// The type as an operation takes it: one of several may be any.
-fn loose(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
-    match infer(ast, scope, problems) {
-        Type::Either(_) => Type::Any,
-        found => found,
-    }
+/// What an operation makes of a type. Of one of several each must do; the first that does not is the problem.
+fn over(found: Type, problems: &mut Vec<Problem>, mut each: impl FnMut(Type, &mut Vec<Problem>) -> Type) -> Type {
+    let Type::Either(all) = found else { return each(found, problems) };
+    let mut said = Vec::new();
+    let results: Vec<Type> = all
+        .into_iter()
+        .map(|found| {
+            let mut own = Vec::new();
+            let result = each(found, &mut own);
+            if said.is_empty() {
+                said = own;
+            }
+            result
+        })
+        .collect();
+    problems.append(&mut said);
+    results.into_iter().reduce(join).unwrap_or(Type::Any)
+}
+
+/// The type that an operator makes of two, each of which may be one of several.
+fn pair(op: Op, left: &Type, right: &Type, ast: &Ast, problems: &mut Vec<Problem>) -> Type {
+    over(left.clone(), problems, |left, problems| {
+        over(right.clone(), problems, |right, problems| binary(op, &left, &right, ast, problems))
+    })
+}
+
+/// Whether a name is there in every run, so that no other value ever takes its place.
+fn always(ast: &Ast) -> bool {
+    super::path(ast).is_some_and(|(path, _)| {
+        path.len() > 1 && matches!(path[0].as_str(), "params" | "vars" | "secrets" | "plan" | "run")
+    })
 }
 
 /// A map that lacks the entry is a problem here where the name is not written out from its root on: those that are
@@ -228,7 +261,12 @@ fn join(left: Type, right: Type) -> Type {
 }
 
 fn boolean(ast: &Ast, scope: &Type, problems: &mut Vec<Problem>) -> Type {
-    match loose(ast, scope, problems) {
+    let found = infer(ast, scope, problems);
+    over(found, problems, |found, problems| truth(found, ast, problems))
+}
+
+fn truth(found: Type, ast: &Ast, problems: &mut Vec<Problem>) -> Type {
+    match found {
         found @ (Type::Bool | Type::Any | Type::Secret) => {
             if found == Type::Secret {
                 Type::Secret
@@ -254,10 +292,19 @@ fn is_number(found: &Type) -> bool {
     matches!(found, Type::Int | Type::Float)
 }
 
+/// Whether an operator of arithmetic can take a type on one side, whatever stands on the other.
+fn joins(op: Op, found: &Type) -> bool {
+    let texts = op == Op::Add && matches!(found, Type::Text | Type::List(_));
+    texts || is_number(found) || matches!(found, Type::Any | Type::Secret)
+}
+
 /// Whether two types can be compared for equality or order.
 fn comparable(left: &Type, right: &Type, order: bool) -> bool {
+    let unordered = |t: &Type| matches!(t, Type::Null | Type::Bool | Type::List(_) | Type::Map(_) | Type::Open(_));
     match (left, right) {
-        (Type::Any | Type::Secret | Type::Either(_), _) | (_, Type::Any | Type::Secret | Type::Either(_)) => true,
+        _ if order && (unordered(left) || unordered(right)) => false,
+        (Type::Any | Type::Secret, _) | (_, Type::Any | Type::Secret) => true,
+        (Type::Either(all), other) | (other, Type::Either(all)) => all.iter().all(|t| comparable(t, other, order)),
         (Type::Null, _) | (_, Type::Null) => !order,
         (Type::Text, Type::Text) => true,
         (Type::Bool, Type::Bool) | (Type::List(_), Type::List(_)) => !order,
@@ -309,9 +356,10 @@ fn binary(op: Op, left: &Type, right: &Type, ast: &Ast, problems: &mut Vec<Probl
         _ => match (op, left, right) {
             (Op::Add, Type::Text, Type::Text) => Type::Text,
             (Op::Add, Type::List(_), Type::List(_)) => join(left.clone(), right.clone()),
-            _ if any || secret => Type::Any,
+            _ if (any || secret) && [left, right].into_iter().all(|t| joins(op, t)) => Type::Any,
             _ if is_number(left) && is_number(right) => match (op, left, right) {
-                (Op::Div, ..) => Type::Any,
+                // Of two integers that divide evenly the result is one.
+                (Op::Div, Type::Int, Type::Int) => Type::Either(vec![Type::Int, Type::Float]),
                 (_, Type::Int, Type::Int) => Type::Int,
                 _ => Type::Float,
             },
@@ -340,11 +388,27 @@ fn filter(
         let found = infer(of, scope, &mut own);
         problems.extend(own.into_iter().filter(|p| p.kind != ProblemKind::Name));
         let other = arguments.first().map_or(Type::Any, |(_, a)| infer(a, scope, problems));
-        return if matches!(found, Type::Any | Type::Null) { join(Type::Any, other) } else { join(found, other) };
+        return match found {
+            Type::Null => other,
+            Type::Any => join(Type::Any, other),
+            found if always(of) => found,
+            found => join(found, other),
+        };
     }
-    let given: Vec<Type> = arguments.iter().map(|(_, a)| loose(a, scope, problems)).collect();
-    let found = loose(of, scope, problems);
-    for ((_, argument), kind) in arguments.iter().zip(&given) {
+    let given: Vec<Type> = arguments.iter().map(|(_, a)| infer(a, scope, problems)).collect();
+    let found = infer(of, scope, problems);
+    over(found, problems, |found, problems| filtered(name, found, &given, arguments, ast, problems))
+}
+
+fn filtered(
+    name: &str,
+    found: Type,
+    given: &[Type],
+    arguments: &[(Option<String>, Ast)],
+    ast: &Ast,
+    problems: &mut Vec<Problem>,
+) -> Type {
+    for ((_, argument), kind) in arguments.iter().zip(given) {
         if !matches!(kind, Type::Text | Type::Any | Type::Secret) {
             let message = format!("the filter `{name}` takes a text here, found {}", kind.name());
             problems.push(Problem::new(ProblemKind::Type, &argument.range, message));
@@ -378,6 +442,14 @@ fn filter(
             &ast.range,
             format!("the filter `{name}` takes {takes}, found {}", found.name()),
         ));
+    }
+    if let (Type::List(items), "join") = (&found, name) {
+        let odd = |t: &Type| !matches!(t, Type::Text | Type::Int | Type::Float | Type::Any | Type::Secret);
+        let all = if let Type::Either(all) = &**items { all.as_slice() } else { std::slice::from_ref(&**items) };
+        if let Some(odd) = all.iter().find(|t| odd(t)) {
+            let message = format!("the filter `join` makes a text of texts and numbers, found {}", odd.name());
+            problems.push(Problem::new(ProblemKind::Type, &ast.range, message));
+        }
     }
     // The number of items says nothing of them; the first of several may itself be a list with a secret in it.
     let inside = matches!(&found, Type::List(items) if has_secret(items)) && name == "join";

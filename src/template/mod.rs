@@ -306,7 +306,8 @@ fn collect(ast: &Ast, defaulted: bool, names: &mut Vec<Name>) {
             collect(of, defaulted || name == "default", names);
             arguments.iter().for_each(|(_, a)| collect(a, defaulted, names));
         }
-        Kind::Test(_, of, _) => collect(of, true, names),
+        // `is none` reads the value, which must be there.
+        Kind::Test(name, of, _) => collect(of, defaulted || name == "defined", names),
         _ => ast.children().for_each(|child| collect(child, defaulted, names)),
     }
 }
