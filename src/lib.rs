@@ -37,6 +37,7 @@
 //! | [`postgres`] | connection settings and TLS, queries, identifiers, versions of server and tools |
 //! | [`mail`] | SMTP settings, a message, sending it |
 //! | [`archive`] | the zip engine: compression, AES-256, records, reading back |
+//! | [`proof`] | what shows that an archive is good: read through, restored, compared |
 //! | [`steps`] | one executor a file, and the list |
 //! | [`plan`] | model, schema from the registry, checks |
 //! | [`run`] | secrets, next step, attempts, preview; emits events |
@@ -55,6 +56,7 @@ pub mod mail;
 pub mod plan;
 pub mod postgres;
 pub mod process;
+pub mod proof;
 pub mod quantity;
 pub mod report;
 pub mod run;

@@ -20,9 +20,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("postgres", &["secret", "cancel", "step", "process", "quantity"]),
     ("mail", &["secret", "cancel", "step"]),
     ("archive", &["secret", "cancel", "step", "files"]),
+    ("proof", &["secret", "cancel", "step", "process", "files", "postgres", "archive"]),
     (
         "steps",
-        &["secret", "value", "cancel", "quantity", "step", "process", "files", "vault", "postgres", "mail", "archive"],
+        &[
+            "proof", "secret", "value", "cancel", "quantity", "step", "process", "files", "vault", "postgres", "mail",
+            "archive",
+        ],
     ),
     ("plan", &["diag", "secret", "value", "quantity", "document", "template", "step", "vault", "postgres", "mail"]),
     (

@@ -62,6 +62,10 @@ pub enum Command {
     Schema,
     /// List the executors, or show one with its parameters, outputs and an example
     Steps(StepsArgs),
+    /// Read archives through and say whether they are good
+    Verify(VerifyArgs),
+    /// Restore an archive into a database, and compare it with what was dumped
+    Restore(RestoreArgs),
     /// Pin archives, so that retention leaves them alone
     Pin(PinArgs),
     /// Print a completion script for a shell
@@ -183,6 +187,55 @@ pub struct ShowArgs {
 pub struct ExplainArgs {
     /// The code, like `RP0102`; without one, all codes are listed
     pub code: Option<String>,
+}
+
+/// Where the password of an archive comes from.
+#[derive(Debug, Args)]
+pub struct PasswordArgs {
+    /// The environment variable that holds the password of the archive
+    #[arg(long, value_name = "NAME", default_value = "RUNPLAN_ZIP_PASSWORD")]
+    pub password_env: String,
+    /// The file that holds it; wins over the variable
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<String>,
+}
+
+/// What to read through.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The archives
+    #[arg(value_name = "ARCHIVE", required = true, value_hint = ValueHint::FilePath)]
+    pub archives: Vec<PathBuf>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+    /// What to print on standard output at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// What to restore, and into what.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The archive
+    #[arg(value_name = "ARCHIVE", value_hint = ValueHint::FilePath)]
+    pub archive: PathBuf,
+    /// The database; server and user come from PGHOST and its like
+    #[arg(long, value_name = "DATABASE")]
+    pub into: String,
+    /// Make the database first
+    #[arg(long)]
+    pub create: bool,
+    /// Restore although the database holds something
+    #[arg(long)]
+    pub non_empty: bool,
+    /// Leave out owners and rights
+    #[arg(long)]
+    pub no_owner: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+    /// What to print on standard output at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// What to pin.

@@ -66,8 +66,21 @@ fn near(path: &Path) -> Option<String> {
     if let Some(name) = diag::nearest(word, names.iter().map(String::as_str)) {
         return Some(path.with_file_name(name).to_string_lossy().into_owned());
     }
-    let commands =
-        ["run", "validate", "explain", "init", "show", "schema", "steps", "pin", "completions", "man", "help"];
+    let commands = [
+        "run",
+        "validate",
+        "explain",
+        "init",
+        "show",
+        "schema",
+        "steps",
+        "verify",
+        "restore",
+        "pin",
+        "completions",
+        "man",
+        "help",
+    ];
     diag::nearest(word, commands).map(|c| format!("runplan {c}"))
 }
 

@@ -8,6 +8,7 @@ mod init;
 mod input;
 mod output;
 mod pin;
+mod proof;
 mod run;
 mod show;
 mod signals;
@@ -55,6 +56,8 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
         Some(Command::Show(show)) => show::show(&show, terms),
         Some(Command::Schema) => docs::schema(terms),
         Some(Command::Steps(steps)) => docs::steps(steps.name.as_deref(), terms),
+        Some(Command::Verify(args)) => proof::verify(&args, terms),
+        Some(Command::Restore(args)) => proof::restore(&args, terms),
         Some(Command::Pin(args)) => pin::pin(&args, terms),
         Some(Command::Completions(shell)) => docs::completions(shell.shell, terms),
         Some(Command::Man) => docs::man(terms),

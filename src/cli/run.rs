@@ -10,11 +10,12 @@ use crate::cancel::Cancel;
 use crate::diag;
 use crate::event::Reader;
 use crate::journal::Journal;
-use crate::plan;
+use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
 use crate::run::{self, Ended, Pick, Request};
 use crate::step::Env;
 use crate::steps::REGISTRY;
+use crate::value::Map;
 
 /// Runs a plan, or shows what a run would do.
 pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
@@ -29,10 +30,25 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
+    carry_out(Task { checked, params, pick, dry_run: args.dry_run, format: args.format }, terms)
+}
+
+/// A plan that was checked, with all that it takes to run it.
+pub struct Task {
+    pub checked: Checked,
+    pub params: Map,
+    pub pick: Pick,
+    pub dry_run: bool,
+    pub format: Format,
+}
+
+/// Runs it, or shows what a run would do, and prints the result.
+pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
+    let Task { checked, params, pick, dry_run, format } = task;
     let collector = Arc::new(Collector::default());
     let mut readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(&collector) as Arc<dyn Reader>];
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
-    if !args.dry_run || terms.verbosity == Verbosity::Verbose {
+    if !dry_run || terms.verbosity == Verbosity::Verbose {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
     let (stop, abort) = (Cancel::new(), Cancel::new());
@@ -50,11 +66,11 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
         open_journal: Box::new(|dir| Journal::create(dir).map(|j| j as Arc<dyn Reader>)),
         exit_code: exit::of_run,
     };
-    let ended = on_runtime(args.dry_run, request, &stop, &abort)?;
+    let ended = on_runtime(dry_run, request, &stop, &abort)?;
 
     let result = collector.result(ended.log_dir);
-    let text = match args.format {
-        Format::Text if terms.verbosity == Verbosity::Quiet && !args.dry_run => String::new(),
+    let text = match format {
+        Format::Text if terms.verbosity == Verbosity::Quiet && !dry_run => String::new(),
         Format::Text => report::summary(&result, terms.out),
         Format::Json => serde_json::to_string_pretty(&result).map(|t| t + "\n").unwrap_or_default(),
     };

@@ -9,6 +9,11 @@ use sha2::{Digest, Sha256};
 use super::{make_private_dir, state_dir};
 use crate::step::Env;
 
+/// A name for a key, which may hold anything: its hash is a name everywhere.
+pub fn name_of_key(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -31,8 +36,7 @@ impl Lock {
     pub fn try_acquire(env: &Env, key: &str, plan: &str, run: &str) -> io::Result<Attempt> {
         let dir = state_dir(env).join("locks");
         make_private_dir(&dir)?;
-        // A key may hold anything; its hash is a name everywhere.
-        let hash: String = Sha256::digest(key.as_bytes()).iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let hash = name_of_key(key);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]

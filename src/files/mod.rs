@@ -21,8 +21,8 @@ pub use copying::{Copied, copy, hash, hash_of};
 pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
 pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
-pub use lock::{Attempt, Lock};
-pub use publish::Partial;
+pub use lock::{Attempt, Lock, name_of_key};
+pub use publish::{Partial, replace};
 pub use scratch::Scratch;
 pub use space::{free, is_mount};
 

@@ -79,6 +79,20 @@ impl Drop for Partial {
     }
 }
 
+/// Puts a text into a file of ours in place of what it held, in one step: a small note, never an archive. Missing folders
+/// are made (0700).
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn replace(_: &Touch, path: &Path, text: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    super::make_private_dir(dir)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    io::Write::write_all(&mut file, text)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
 /// Removes what killed runs left of the same file: the same name with the id of another run, still under its passing
 /// name, that no live run holds. What cannot be removed stays, recognised by its name.
 fn clear_dead(touch: &Touch, to: &Path) {

@@ -39,7 +39,9 @@ impl Settings {
     pub fn child_env(&self, base: &Env) -> Env {
         let mut env: Env = base
             .iter()
-            .filter(|(k, _)| !k.starts_with("PG") || *k == "PGPASSFILE")
+            .filter(|(k, _)| {
+                (!k.starts_with("PG") || *k == "PGPASSFILE") && !matches!(k.as_str(), "LC_ALL" | "LANGUAGE")
+            })
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
         let mut put = |name: &str, value: Option<String>| env.extend(value.map(|v| (name.to_owned(), v)));
@@ -58,6 +60,8 @@ impl Settings {
         put("PGSSLROOTCERT", self.sslrootcert.clone().or_else(|| if verify { system() } else { None }));
         put("PGCONNECT_TIMEOUT", self.connect_timeout.map(|t| t.0.as_secs().max(1).to_string()));
         put("PGAPPNAME", Some("runplan".to_owned()));
+        // What the program says is looked through for failures that pass, and those are known in one language.
+        put("LC_MESSAGES", Some("C".to_owned()));
         env
     }
 }

@@ -1,7 +1,9 @@
 //! Connection settings and TLS, queries, patterns, versions of server and tools, what a dump and a database
 //! hold.
 
+pub mod blocks;
 mod connect;
+mod databases;
 pub mod evidence;
 mod manifest;
 mod passfile;
@@ -12,6 +14,7 @@ mod text;
 pub mod toc;
 
 pub use connect::{Session, asked, connect, connect_rw};
+pub use databases::{create_database, drop_database};
 pub use manifest::{MANIFEST, MANIFEST_LIMIT, Manifest};
 pub use passfile::passwords;
 pub use pattern::Pattern;

@@ -20,6 +20,8 @@ pub struct Toc {
     pub entries: Vec<Entry>,
     /// Bytes that it takes; data follows.
     pub bytes: usize,
+    /// Bytes of an integer in what follows, without its sign.
+    pub(super) int: usize,
 }
 
 /// One thing in the dump.
@@ -33,6 +35,8 @@ pub struct Entry {
     pub owner: Option<String>,
     /// Data of this entry follows in the dump.
     pub data: bool,
+    /// Its rows come by COPY, one a line.
+    pub copied: bool,
 }
 
 /// Why there is no table of contents yet, or never will be.
@@ -85,7 +89,7 @@ impl Toc {
         for _ in 0..count {
             entries.push(entry(&mut from, version)?);
         }
-        Ok(Self { version, server, entries, bytes: from.at })
+        Ok(Self { version, server, entries, bytes: from.at, int: from.int })
     }
 
     /// The entries of that kind.
@@ -102,9 +106,10 @@ fn entry(from: &mut Cursor<'_>, version: (u8, u8)) -> Result<Entry, Unread> {
     let name = from.text()?.unwrap_or_default();
     let kind = from.text()?.unwrap_or_default();
     let _section = from.int()?;
-    for _ in ["definition", "drop statement", "copy statement"] {
+    for _ in ["definition", "drop statement"] {
         from.skip()?;
     }
+    let copied = from.text()?.is_some_and(|s| !s.is_empty());
     let schema = from.text()?.filter(|s| !s.is_empty());
     let _tablespace = from.skip()?;
     if version >= (1, 14) {
@@ -120,7 +125,7 @@ fn entry(from: &mut Cursor<'_>, version: (u8, u8)) -> Result<Entry, Unread> {
     let _data_state = from.take(1)?;
     let width = from.offset;
     let _data_place = from.take(width)?;
-    Ok(Entry { id, kind, name, schema, owner, data })
+    Ok(Entry { id, kind, name, schema, owner, data, copied })
 }
 
 struct Cursor<'b> {
@@ -215,6 +220,7 @@ mod tests {
                 schema: Some("public".to_owned()),
                 owner: Some("ann".to_owned()),
                 data: true,
+                copied: true,
             };
             assert_eq!(toc.entries, [entry]);
             for cut in 0..bytes.len() {

@@ -22,14 +22,27 @@ const MAX_LINE: u64 = 1 << 20;
 const TAIL: usize = 5;
 
 /// What to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Job {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// The whole environment of the program.
     pub env: Env,
     pub cwd: Option<PathBuf>,
-    pub stdin: Option<String>,
+    pub stdin: Input,
+    /// The numbers of the user and the group to run it as, where we are root and it is not to be.
+    pub account: Option<(u32, u32)>,
+}
+
+/// What a program reads on its standard input.
+#[derive(Debug, Clone, Default)]
+pub enum Input {
+    /// Nothing.
+    #[default]
+    None,
+    Text(String),
+    /// What is written to [`Running::input`].
+    Pipe,
 }
 
 /// A program that was started.
@@ -93,15 +106,23 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     let (program, arguments) = job.argv.split_first().ok_or_else(|| StepError::new("there is no program to run"))?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(&job.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.stdin(if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdin(if matches!(job.stdin, Input::None) { Stdio::null() } else { Stdio::piped() });
     if let Some(cwd) = &job.cwd {
         command.current_dir(cwd);
     }
     #[cfg(unix)]
-    command.process_group(0);
+    {
+        command.process_group(0);
+        if let Some((user, group)) = job.account {
+            command.uid(user).gid(group);
+        }
+    }
     let mut child = command.spawn().map_err(|e| unstartable(program, &e))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    if let (Some(text), Some(mut stdin)) = (job.stdin.clone(), child.stdin.take()) {
+    if let Input::Text(text) = &job.stdin
+        && let Some(mut stdin) = child.stdin.take()
+    {
+        let text = text.clone();
         tokio::spawn(async move {
             // A program that does not want to read its input says so by its exit status.
             let _ = stdin.write_all(text.as_bytes()).await;
@@ -132,6 +153,12 @@ impl Running {
     #[cfg(unix)]
     pub fn output(&mut self) -> Option<std::fs::File> {
         self.child.stdout.take().and_then(|out| out.into_owned_fd().ok()).map(std::fs::File::from)
+    }
+
+    /// The program's standard input for a thread that writes it; once, and only when started with [`Input::Pipe`].
+    #[cfg(unix)]
+    pub fn input(&mut self) -> Option<std::fs::File> {
+        self.child.stdin.take().and_then(|stdin| stdin.into_owned_fd().ok()).map(std::fs::File::from)
     }
 
     /// Waits for the end. When the work is cancelled the whole group is told to end, and killed after a grace.

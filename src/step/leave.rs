@@ -104,6 +104,9 @@ pub struct Look {
     pub facts: Arc<RunFacts>,
 }
 
+/// How long clearing up may take: less than a step that was told to stop is given.
+const CLEARING: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Leave to touch the world: whatever writes, deletes, sends or starts a program asks for it.
 #[derive(Debug)]
 pub struct Touch {
@@ -119,6 +122,13 @@ impl Touch {
     /// The same leave once more, for a thread that does blocking work.
     pub fn again(&self) -> Self {
         Self { look: self.look.clone() }
+    }
+
+    /// The same leave for clearing up, which is done also when the step was told to stop, within a time of its own.
+    pub fn to_clear_up(&self) -> Self {
+        let mut look = self.look.clone();
+        look.cancel = Cancel::new().child(Some(CLEARING));
+        Self { look }
     }
 
     /// Who may touch may look.

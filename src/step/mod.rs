@@ -26,7 +26,8 @@ pub trait Step: 'static {
     const NAME: &'static str;
     /// A `with:` block in YAML: shown in the docs, checked and previewed by a test.
     const EXAMPLE: &'static str;
-    /// Whether it makes an archive, a dump or a copy: when such a step failed, nothing is removed after it.
+    /// Whether it makes an archive, a dump or a copy, or vouches for one: when such a step failed, nothing is removed after
+    /// it.
     const PUBLISHES: bool = false;
 
     /// The parameters: a closed struct whose doc comments are the documentation. The doc comment of the struct itself

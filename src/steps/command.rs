@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::files::Scratch;
-use crate::process::{self, Job};
+use crate::process::{self, Input, Job};
 use crate::secret::Secret;
 use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
 use crate::value::ParamType;
@@ -150,8 +150,8 @@ impl Step for Command {
             false => Some(Scratch::new(touch).map_err(|e| StepError::because("making the file of outputs", &e))?),
         };
         env.extend(scratch.iter().map(|s| ("RUNPLAN_OUTPUT".to_owned(), s.path().to_string_lossy().into_owned())));
-        let stdin = work.stdin.as_ref().map(|s| touch.open(s).to_owned());
-        let job = Job { argv: work.argv, env, cwd: work.cwd.map(Into::into), stdin };
+        let stdin = work.stdin.as_ref().map_or(Input::None, |s| Input::Text(touch.open(s).to_owned()));
+        let job = Job { argv: work.argv, env, cwd: work.cwd.map(Into::into), stdin, account: None };
         let ended = process::start(touch, &job, false)?.wait(touch.cancel()).await?;
         let Some(exit_code) = ended.code.filter(|c| work.expect_exit.contains(c)) else {
             return Err(ended.failure(&job.argv[0]));

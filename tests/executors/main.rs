@@ -5,6 +5,7 @@ mod copy;
 mod dry_run;
 mod nightly;
 mod pg_dump;
+mod proof;
 mod retention;
 #[path = "../smtp/mod.rs"]
 #[expect(dead_code, reason = "the tests of mail use the rest")]

@@ -203,8 +203,7 @@ impl Step for PgDump {
             Target::Archive(settings) => Sink::Zip(archive::Writer::create(touch, settings)?),
             Target::File(path) => Sink::Bare(archive::Bare::create(touch, path.as_ref())?),
         };
-        let job =
-            |argv: Vec<String>| Job { argv, env: work.database.child_env(&touch.look().env), cwd: None, stdin: None };
+        let job = |argv: Vec<String>| Job { argv, env: work.database.child_env(&touch.look().env), ..Job::default() };
         let snapshot = match Snapshot::export(touch, &work.database).await {
             Ok(snapshot) => Some(snapshot),
             Err(error) if error.class == Class::Cancelled => return Err(error),

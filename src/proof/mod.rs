@@ -1,0 +1,12 @@
+//! What shows that an archive is good: every byte read through, restored into a database, compared with what was dumped.
+//!
+//! Knows archives, records and databases; nothing of plans. The steps `verify`, `pg_restore` and `restore_check` are made
+//! of it.
+
+mod cluster;
+mod restore;
+mod verify;
+
+pub use cluster::Cluster;
+pub use restore::{Restored, Source, Target, restore};
+pub use verify::{Verified, verify};

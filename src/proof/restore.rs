@@ -1,0 +1,269 @@
+//! An archive's dump restored into a database, and what is there then compared with what was dumped.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tokio_postgres::Client;
+use zeroize::Zeroizing;
+
+use crate::archive::read::Archive;
+use crate::files;
+use crate::postgres::evidence::{self, Evidence};
+use crate::postgres::{self, MANIFEST, MANIFEST_LIMIT, Manifest, Settings};
+use crate::process::{self, Ended, Input, Job};
+use crate::step::{Progress, StepError, Touch, Unit};
+
+/// Where a dump is restored to, and what is allowed there.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The database, with everything filled in.
+    pub database: Settings,
+    /// Restore although there is something in it.
+    pub non_empty: bool,
+    /// Leave owners and rights out: everything belongs to who restores.
+    pub no_owner: bool,
+}
+
+/// What was restored and found to be what was dumped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restored {
+    pub tables: u64,
+    pub rows: u64,
+    /// Relations, functions and types that are there now.
+    pub objects: u64,
+    pub seconds: f64,
+    /// Whether the archive says what was dumped, so that there was something to compare with.
+    pub compared: bool,
+}
+
+/// An archive whose dump was read to its end, so that it may be restored: what stands before the authentication code is
+/// not to be trusted, and nothing is handed on before that.
+pub struct Source {
+    path: PathBuf,
+    password: Option<Zeroizing<String>>,
+    manifest: Manifest,
+    /// The dump's place among the entries.
+    index: usize,
+}
+
+/// Restores a dump. It is a success only if what is there afterwards is what was dumped.
+///
+/// # Errors
+/// The database is not empty, roles are missing, the program fails, or the result differs.
+pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<Restored, StepError> {
+    let clock = Instant::now();
+    let manifest = &source.manifest;
+    let client = postgres::connect(touch.look(), &target.database).await?;
+    if !target.non_empty {
+        empty(&client, &target.database).await?;
+    }
+    if let Some(evidence) = manifest.evidence.as_ref().filter(|_| !target.no_owner) {
+        roles(&client, evidence).await?;
+    }
+    let custom = manifest.dump.ends_with(".dump");
+    let row = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
+    let number: i32 = row.map_err(|e| postgres::asked("asking the server for its version", &e))?.get(0);
+    let major = u32::try_from(number / 10_000).unwrap_or(0);
+    let argv = arguments(touch, &target.database, major, custom, target.no_owner)?;
+    let env = target.database.child_env(&touch.look().env);
+    let ended = feed(touch, &Job { argv: argv.clone(), env, stdin: Input::Pipe, ..Job::default() }, source).await?;
+    if ended.code != Some(0) {
+        let program = Path::new(&argv[0]).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        return Err(ended.failure(&program).hint("what was restored so far is still in the database"));
+    }
+    let different = match &manifest.evidence {
+        Some(evidence) => evidence::differences(&client, evidence).await?,
+        None => {
+            touch.log().warn("the archive does not say what was dumped, so nothing could be compared");
+            Vec::new()
+        }
+    };
+    if !different.is_empty() {
+        return Err(StepError::new(format!("what was restored is not what was dumped: {}", different.join("; "))));
+    }
+    let tables = manifest.evidence.as_ref().map(|e| e.tables.as_slice()).unwrap_or_default();
+    Ok(Restored {
+        tables: tables.len() as u64,
+        rows: tables.iter().filter_map(|t| u64::try_from(t.rows).ok()).sum(),
+        objects: objects(&client).await?,
+        seconds: (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+        compared: manifest.evidence.is_some(),
+    })
+}
+
+impl Source {
+    /// Opens an archive and reads its dump to the end.
+    ///
+    /// # Errors
+    /// It is no archive of a dump, or not good.
+    pub async fn open(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Self, StepError> {
+        let (touch, path) = (touch.again(), path.to_path_buf());
+        let password = password.map(|p| Zeroizing::new(p.to_owned()));
+        let checking = tokio::task::spawn_blocking(move || {
+            let (manifest, index) = checked(&touch, &path, password.as_ref().map(|p| p.as_bytes()))?;
+            Ok(Self { path, password, manifest, index })
+        });
+        checking.await.map_err(|e| StepError::because("reading the archive", &e))?
+    }
+
+    /// The major version of the server that the dump comes from.
+    ///
+    /// # Errors
+    /// The manifest does not say it.
+    pub fn server_major(&self) -> Result<u32, StepError> {
+        let version = &self.manifest.server_version;
+        let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().map_err(|_| StepError::new(format!("the manifest names the server version `{version}`")))
+    }
+
+    /// Makes the roles that the dump needs, without the right to log in, on a server that is there for nothing else.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn create_roles(&self, touch: &Touch, server: &Settings) -> Result<(), StepError> {
+        let session = postgres::connect_rw(touch, server).await?;
+        for role in self.manifest.evidence.iter().flat_map(|e| &e.roles) {
+            let there = session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[role]).await;
+            if there.map_err(|e| postgres::asked("asking for the roles", &e))?.is_some() {
+                continue;
+            }
+            let sql = format!("CREATE ROLE {}", postgres::escape_identifier(role));
+            let made = session.client.batch_execute(&sql).await;
+            made.map_err(|e| postgres::asked(&format!("making the role `{role}`"), &e))?;
+        }
+        Ok(())
+    }
+}
+
+fn open(touch: &Touch, path: &Path) -> Result<Archive<File>, StepError> {
+    let wrong = |e: &(dyn std::error::Error + 'static)| StepError::because(format!("opening `{}`", path.display()), e);
+    let file = files::open(touch.look(), path).map_err(|e| wrong(&e))?;
+    Archive::open(file, u64::MAX).map_err(|e| wrong(&e))
+}
+
+/// The manifest and the place of the dump among the entries, after the dump was read to its end.
+fn checked(touch: &Touch, path: &Path, password: Option<&[u8]>) -> Result<(Manifest, usize), StepError> {
+    let mut archive = open(touch, path)?;
+    let bad = |why: String| StepError::new(format!("`{}` cannot be restored: {why}", path.display()));
+    let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
+    let find = |name: &str| names.iter().position(|n| n == name);
+    let index = find(MANIFEST).ok_or_else(|| bad("it has no manifest, so it is no dump of runplan's".to_owned()))?;
+    let mut text = Vec::new();
+    let content = archive.read(index, password).map_err(|e| bad(e.to_string()))?;
+    content.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
+    let manifest = Manifest::parse(&text).map_err(|why| bad(format!("its manifest {why}")))?;
+    let index = find(&manifest.dump).ok_or_else(|| bad(format!("it has no `{}`", manifest.dump)))?;
+    let mut content = archive.read(index, password).map_err(|e| bad(e.to_string()))?;
+    let mut buffer = vec![0u8; 1 << 18];
+    while content.read(&mut buffer).map_err(|e| bad(e.to_string()))? > 0 {
+        if touch.cancel().is_cancelled() {
+            return Err(StepError::cancelled());
+        }
+    }
+    Ok((manifest, index))
+}
+
+/// Whether the database holds nothing of anybody's.
+async fn empty(client: &Client, database: &Settings) -> Result<(), StepError> {
+    let count = objects(client).await?;
+    if count == 0 {
+        return Ok(());
+    }
+    let what = format!("{} is not empty: it has {count} objects", database.place());
+    Err(StepError::new(what)
+        .hint("restore into an empty database, or say that it may hold something (`non_empty: true`)"))
+}
+
+/// Relations, functions and types that belong neither to the system nor to an extension.
+async fn objects(client: &Client) -> Result<u64, StepError> {
+    let sql = "SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
+               AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) \
+               + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')) \
+               + (SELECT count(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype IN ('e', 'd') AND n.nspname !~ '^pg_' \
+               AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')) \
+               + (SELECT count(*) FROM pg_largeobject_metadata)";
+    let row = client.query_one(sql, &[]).await;
+    let count: i64 = row.map_err(|e| postgres::asked("looking at what is in the database", &e))?.get(0);
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Whether every role that the dump needs is there.
+async fn roles(client: &Client, evidence: &Evidence) -> Result<(), StepError> {
+    let sql = "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)";
+    let rows = client.query(sql, &[&evidence.roles]).await.map_err(|e| postgres::asked("asking for the roles", &e))?;
+    let missing: Vec<String> = rows.iter().map(|r| format!("`{}`", r.get::<_, String>(0))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::new(format!("the dump needs roles that the server does not have: {}", missing.join(", "))).hint(
+        "create them (an archive with `globals: true` has them in `globals.sql`), or leave owners out (`no_owner: true`)",
+    ))
+}
+
+fn arguments(
+    touch: &Touch,
+    database: &Settings,
+    major: u32,
+    custom: bool,
+    no_owner: bool,
+) -> Result<Vec<String>, StepError> {
+    let find = |name: &str| postgres::find(touch.look(), name, major).map(|p| p.to_string_lossy().into_owned());
+    if !custom {
+        let options =
+            ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"];
+        return Ok(std::iter::once(find("psql")?).chain(options.map(str::to_owned)).collect());
+    }
+    // A name that looks like connection settings must not be taken for some (PostgreSQL manual, "Connection Strings").
+    let name = database.dbname.clone().unwrap_or_default().replace('\\', "\\\\").replace('\'', "\\'");
+    let mut argv = vec![find("pg_restore")?, "--exit-on-error".to_owned(), "--no-password".to_owned()];
+    argv.push(format!("--dbname=dbname='{name}'"));
+    if no_owner {
+        argv.extend(["--no-owner".to_owned(), "--no-privileges".to_owned()]);
+    }
+    Ok(argv)
+}
+
+/// Runs a program and hands it an entry of the archive.
+async fn feed(touch: &Touch, job: &Job, source: &Source) -> Result<Ended, StepError> {
+    let mut running = process::start(touch, job, false)?;
+    let input = running.input().ok_or_else(|| StepError::new("the program does not take its input"))?;
+    let (own, path, password, index) = (touch.again(), source.path.clone(), source.password.clone(), source.index);
+    let feeding =
+        tokio::task::spawn_blocking(move || pour(&own, &path, password.as_ref().map(|p| p.as_bytes()), index, input));
+    let ended = running.wait(touch.cancel()).await;
+    let fed = feeding.await.map_err(|e| StepError::because("handing the dump on", &e))?;
+    let ended = ended?;
+    match fed {
+        // A program that ends does not take the rest; why it ended is what matters.
+        Err(error) if ended.code == Some(0) => Err(error),
+        _ => Ok(ended),
+    }
+}
+
+fn pour(touch: &Touch, path: &Path, password: Option<&[u8]>, index: usize, mut input: File) -> Result<(), StepError> {
+    let mut archive = open(touch, path)?;
+    let total = archive.entries().get(index).map(|e| e.size);
+    let failed = |e: &(dyn std::error::Error + 'static)| StepError::because("handing the dump on", e);
+    let mut content = archive.read(index, password).map_err(|e| failed(&e))?;
+    let mut buffer = vec![0u8; 1 << 18];
+    let mut done = 0;
+    loop {
+        if touch.cancel().is_cancelled() {
+            return Err(StepError::cancelled());
+        }
+        let count = match content.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(&error)),
+        };
+        input.write_all(&buffer[..count]).map_err(|e| failed(&e))?;
+        done += count as u64;
+        touch.log().progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
+    }
+}

@@ -1,0 +1,110 @@
+//! `pg_restore`: the dump of an archive into a database.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::postgres::{self, Settings};
+use crate::proof::{self, Source, Target};
+use crate::secret::Secret;
+use crate::step::{Look, Preview, Step, StepError, Touch};
+
+/// Restores the dump of an archive into a database, and compares what is there with what was dumped.
+///
+/// The dump goes straight out of the archive into `pg_restore` or `psql`, which stop at the first error; nothing
+/// unencrypted touches the disk. The archive is read to its end before its first byte is handed on. It is a success only
+/// when every table has the rows, and the checksum if there is one, that the manifest in the archive names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The archive.
+    #[schemars(extend("x-runplan-path" = true))]
+    archive: String,
+    /// Its password, when it has one.
+    #[serde(default)]
+    password: Option<Secret>,
+    /// Whether the database is made first.
+    #[serde(default)]
+    create: bool,
+    /// Whether the database may hold something already.
+    #[serde(default)]
+    non_empty: bool,
+    /// Whether owners and rights are left out, so that everything belongs to who restores.
+    #[serde(default)]
+    no_owner: bool,
+    /// The database to restore into; what is left out is the plan's.
+    #[serde(default)]
+    database: Settings,
+}
+
+/// What was restored.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// How many tables were compared.
+    tables: u64,
+    /// How many rows these have.
+    rows: u64,
+    /// How many relations, functions and types are in the database.
+    objects: u64,
+    /// How long it took, in seconds to the millisecond.
+    seconds: f64,
+    /// Whether the archive says what was dumped, so that there was something to compare with.
+    compared: bool,
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    archive: PathBuf,
+    password: Option<Secret>,
+    create: bool,
+    target: Target,
+}
+
+/// The executor.
+pub struct PgRestore;
+
+impl Step for PgRestore {
+    const NAME: &'static str = "pg_restore";
+    const EXAMPLE: &'static str = "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\ndatabase: { dbname: restored }\ncreate: true\n";
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        let archive = PathBuf::from(&params.archive);
+        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
+            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
+        }
+        let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
+        let target = Target { database, non_empty: params.non_empty, no_owner: params.no_owner };
+        Ok(Work { archive, password: params.password, create: params.create, target })
+    }
+
+    fn preview(work: &Work) -> Preview {
+        let mut lines = vec![format!("restores `{}` into {}", work.archive.display(), work.target.database.place())];
+        if work.create {
+            lines.push("makes the database first".to_owned());
+        }
+        if work.target.non_empty {
+            lines.push("although there may be something in it".to_owned());
+        }
+        Preview::new(lines)
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        let password = work.password.as_ref().map(|p| touch.open(p));
+        let source = Source::open(touch, &work.archive, password).await?;
+        if work.create {
+            postgres::create_database(touch, &work.target.database).await?;
+        }
+        let restored = proof::restore(touch, &source, &work.target).await?;
+        touch
+            .log()
+            .info(format!("{} tables with {} rows are there, as they were dumped", restored.tables, restored.rows));
+        let proof::Restored { tables, rows, objects, seconds, compared } = restored;
+        Ok(Output { tables, rows, objects, seconds, compared })
+    }
+}

@@ -1,0 +1,193 @@
+//! `restore_check`: a restore of an archive for no other end than to see that it works.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Local, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::postgres::{self, Settings};
+use crate::proof::{self, Cluster, Restored, Source, Target};
+use crate::quantity::Span;
+use crate::secret::Secret;
+use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::value::Value;
+
+/// Restores an archive somewhere where it harms nobody, compares it with what was dumped, and clears it away.
+///
+/// It is a success only when every table has the rows, and the checksum if there is one, that the manifest in the archive
+/// names. What it made is removed whatever happens.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The archive, from its final place or from the copy.
+    #[schemars(extend("x-runplan-path" = true))]
+    archive: String,
+    /// Its password, when it has one.
+    #[serde(default)]
+    password: Option<Secret>,
+    /// Where it is restored to.
+    #[serde(default)]
+    into: Into,
+    /// Do it only when the last check of this plan and database that was passed is older.
+    #[serde(default)]
+    every: Option<Span>,
+    /// The server for `scratch`, or the database for `database`; what is left out is the plan's.
+    #[serde(default)]
+    database: Settings,
+}
+
+/// Where an archive is restored to for a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Into {
+    /// A database of its own on the server, made for it and dropped after it.
+    #[default]
+    Scratch,
+    /// The database that is named, which must be empty and is left as it is then.
+    Database,
+    /// A cluster of its own on this machine, started for it and removed after it.
+    Cluster,
+}
+
+/// What was seen.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// Whether a check was made; none was due otherwise.
+    checked: bool,
+    /// How many tables were compared.
+    tables: u64,
+    /// How many rows these have.
+    rows: u64,
+    /// How many relations, functions and types were restored.
+    objects: u64,
+    /// How long it took, in seconds to the millisecond.
+    seconds: f64,
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    archive: PathBuf,
+    password: Option<Secret>,
+    into: Into,
+    database: Settings,
+    /// Why none is due.
+    skipped: Option<String>,
+    /// Where it is noted that a check was passed.
+    note: PathBuf,
+}
+
+/// The executor.
+pub struct RestoreCheck;
+
+impl Step for RestoreCheck {
+    const NAME: &'static str = "restore_check";
+    const EXAMPLE: &'static str =
+        "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\ninto: cluster\nevery: 7d\n";
+    const PUBLISHES: bool = true;
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        let archive = PathBuf::from(&params.archive);
+        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
+            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
+        }
+        let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
+        let note = note(look);
+        let last = files::read_small(look, &note, 1024).ok().and_then(|t| String::from_utf8(t).ok());
+        let last = last.and_then(|t| DateTime::parse_from_rfc3339(t.trim()).ok());
+        let skipped = params.every.zip(last).and_then(|(every, last)| {
+            let age = look.now.signed_duration_since(last).to_std().unwrap_or_default();
+            let when = last.with_timezone(&Local).format("%Y-%m-%d %H:%M");
+            (age < every.0).then(|| format!("the last check was passed at {when}, and one is due after {every}"))
+        });
+        Ok(Work { archive, password: params.password, into: params.into, database, skipped, note })
+    }
+
+    fn preview(work: &Work) -> Preview {
+        if let Some(why) = &work.skipped {
+            return Preview::new([format!("nothing: {why}")]).known("checked", Value::Bool(false));
+        }
+        let into = match work.into {
+            Into::Scratch => "a database of its own, dropped afterwards".to_owned(),
+            Into::Database => work.database.place(),
+            Into::Cluster => "a cluster of its own on this machine, removed afterwards".to_owned(),
+        };
+        Preview::new([
+            format!("restores `{}` into {into}", work.archive.display()),
+            "compares it with what was dumped".to_owned(),
+        ])
+        .known("checked", Value::Bool(true))
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        if work.skipped.is_some() {
+            return Ok(Output { checked: false, tables: 0, rows: 0, objects: 0, seconds: 0.0 });
+        }
+        let password = work.password.as_ref().map(|p| touch.open(p));
+        let source = Source::open(touch, &work.archive, password).await?;
+        let restored = match work.into {
+            Into::Database => into(touch, &source, work.database.clone()).await,
+            Into::Scratch => scratch(touch, &source, &work.database).await,
+            Into::Cluster => cluster(touch, &source).await,
+        }?;
+        if !restored.compared {
+            return Err(StepError::new("the archive does not say what was dumped, so the restore proves nothing")
+                .hint("archives made by the step `pg_dump` say it, unless the server could not be measured"));
+        }
+        touch.log().info(format!(
+            "{} tables with {} rows were restored in {:.1} s and are what was dumped",
+            restored.tables, restored.rows, restored.seconds
+        ));
+        let passed = Utc::now().to_rfc3339();
+        if let Err(error) = files::replace(touch, &work.note, passed.as_bytes()) {
+            touch
+                .log()
+                .warn(format!("it cannot be noted that the check was passed, so the next run checks again: {error}"));
+        }
+        let Restored { tables, rows, objects, seconds, .. } = restored;
+        Ok(Output { checked: true, tables, rows, objects, seconds })
+    }
+}
+
+/// Where it is noted when the last check of this plan, target and database was passed.
+fn note(look: &Look) -> PathBuf {
+    let facts = &look.facts;
+    let part = |text: Option<&String>| text.map_or("-", String::as_str).to_owned();
+    let key = format!("{}|{}|{}", facts.plan, part(facts.target.as_ref()), part(facts.database.as_ref()));
+    files::state_dir(&look.env).join("checks").join(files::name_of_key(&key))
+}
+
+async fn into(touch: &Touch, source: &Source, database: Settings) -> Result<Restored, StepError> {
+    proof::restore(touch, source, &Target { database, non_empty: false, no_owner: false }).await
+}
+
+/// In a database of the server, made for it. What cannot be dropped is said.
+async fn scratch(touch: &Touch, source: &Source, server: &Settings) -> Result<Restored, StepError> {
+    let name = format!("runplan_check_{}", touch.facts().run.to_lowercase().replace('-', "_"));
+    let database = Settings { dbname: Some(name.clone()), ..server.clone() };
+    postgres::create_database(touch, &database).await?;
+    let result = into(touch, source, database.clone()).await;
+    if let Err(error) = postgres::drop_database(touch, &database).await {
+        touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {error}"));
+    }
+    result
+}
+
+/// In a cluster of its own, as its superuser; owners are made as they are needed.
+async fn cluster(touch: &Touch, source: &Source) -> Result<Restored, StepError> {
+    let cluster = Cluster::start(touch, source.server_major()?).await?;
+    let result = async {
+        source.create_roles(touch, &cluster.settings("postgres")).await?;
+        let database = cluster.settings("runplan_check");
+        postgres::create_database(touch, &database).await?;
+        into(touch, source, database).await
+    };
+    let result = result.await;
+    cluster.stop().await;
+    result
+}

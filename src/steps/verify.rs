@@ -1,0 +1,95 @@
+//! `verify`: an archive read through.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::proof;
+use crate::secret::Secret;
+use crate::step::{Look, Preview, Step, StepError, Touch};
+
+/// Reads an archive through and says whether it is good, without a database.
+///
+/// Its record, size and SHA-256; the authentication code or checksum of every entry; the dump's table of contents and all
+/// its data, table by table as many rows as the manifest says. All checks that fail are said.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The archive, or a bare dump.
+    #[schemars(extend("x-runplan-path" = true))]
+    archive: String,
+    /// Its password, when it has one.
+    #[serde(default)]
+    password: Option<Secret>,
+}
+
+/// What was found good.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// The archive.
+    path: String,
+    /// Its size in bytes.
+    bytes: u64,
+    /// Its SHA-256, in hexadecimal.
+    sha256: String,
+    /// How many entries it has.
+    entries: u64,
+    /// Of how many tables the rows were counted.
+    tables: u64,
+    /// How many rows these are.
+    rows: u64,
+}
+
+/// Everything decided.
+#[derive(Debug)]
+pub struct Work {
+    archive: PathBuf,
+    password: Option<Secret>,
+}
+
+/// The executor.
+pub struct Verify;
+
+impl Step for Verify {
+    const NAME: &'static str = "verify";
+    const EXAMPLE: &'static str = "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\n";
+    const PUBLISHES: bool = true;
+    type Params = Params;
+    type Output = Output;
+    type Work = Work;
+
+    async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
+        let archive = PathBuf::from(&params.archive);
+        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
+            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
+        }
+        Ok(Work { archive, password: params.password })
+    }
+
+    fn preview(work: &Work) -> Preview {
+        Preview::new([format!("reads `{}` through", work.archive.display())])
+    }
+
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+        let own = touch.again();
+        let path = work.archive.clone();
+        let verifying = tokio::task::spawn_blocking(move || {
+            let password = work.password.as_ref().map(|p| own.open(p).to_owned());
+            proof::verify(&own, &work.archive, password.as_deref())
+        });
+        let verified = verifying.await.map_err(|e| StepError::because("reading the archive", &e))??;
+        let (tables, rows) = (verified.tables, verified.rows);
+        touch.log().info(format!("`{}` is good: {rows} rows of {tables} tables are there", path.display()));
+        let record = verified.record;
+        Ok(Output {
+            path: path.to_string_lossy().into_owned(),
+            bytes: record.bytes,
+            sha256: record.sha256,
+            entries: verified.entries,
+            tables,
+            rows,
+        })
+    }
+}
