@@ -17,7 +17,7 @@ INSERT INTO types (i2, i8, n, f4, f8, t, v, c, b, bo, d, ti, tz, ts, iv, u, j, j
   SELECT g, g * 10000000000, g / 3.0, g / 7.0, g / 9.0, 'tab	newline
 \. backslash \ ' || g, 'v', 'c', decode(md5(g::text), 'hex'), g % 2 = 0, '2026-01-01'::date + g, '12:34:56.789', now(), now()::timestamp, '1 mon 2 days 03:04:05.6',
   gen_random_uuid(), '{"a": [1, 2]}', '{"b": null}', ARRAY[g, NULL, 3], ARRAY[['a','b'],['c','"']], '10.0.0.1/8', '08:00:2b:01:02:03', '1010', '101', '(1,2)', '((0,0),(1,1))', '[1,5)',
-  to_tsvector('a fat cat'), '<a>b</a>', 'glad', g, ROW(g, 'x'), 'MiXeD' FROM generate_series(1, 200) g;
+  to_tsvector('a fat cat'), '<a>b</a>', 'glad', g, ROW(g, 'x'::text)::pair, 'MiXeD' FROM generate_series(1, 200) g;
 INSERT INTO types DEFAULT VALUES;
 CREATE TABLE parts (id int, k text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
 CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a'); CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
