@@ -326,3 +326,36 @@ fn places_are_exact() {
         assert_eq!((place.line, place.column, place.end_column), (line, column, end), "{text}");
     }
 }
+
+/// Editors see what the checker sees: a good plan is valid by the committed schema, templates and all, and a misspelt key
+/// of a step or of its parameters is not.
+#[test]
+fn the_schema_for_editors_takes_every_good_plan_and_no_misspelt_key() {
+    let text = std::fs::read_to_string(folder("../../schema/plan.schema.json")).expect("the schema");
+    let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let json = |text: &str| {
+        let mut sources = runplan::diag::Sources::default();
+        let source = sources.add("plan.yaml", text);
+        runplan::document::Document::parse(source, text).0.expect("YAML").root.to_json()
+    };
+    for name in plans("ok") {
+        let plan = json(&std::fs::read_to_string(folder("ok").join(&name)).expect("a plan"));
+        let errors: Vec<String> = validator.iter_errors(&plan).map(|e| e.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new(), "{name}");
+    }
+    let head = "version: 1\nname: n\nsteps:\n  - uses: pg_dump\n";
+    for wrong in [
+        "    retrys: { attempts: 2 }\n",
+        "    with: { formt: custom }\n",
+        "    with: { format: costum }\n",
+        "    with: { archive: { path: a, pasword: b } }\n",
+        "defaults: { vacuum: { fulll: true } }\n",
+    ] {
+        assert_eq!(validator.iter_errors(&json(&format!("{head}{wrong}"))).count(), 1, "{wrong}");
+    }
+    // Words that are explained stand in one list, so that an editor offers them with what they mean.
+    let format = &schema["definitions"]["pg_dump"]["properties"]["format"]["anyOf"][0];
+    assert_eq!(format["enum"][0], "custom");
+    assert!(format["markdownEnumDescriptions"][0].is_string());
+}

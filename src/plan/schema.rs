@@ -159,9 +159,33 @@ pub fn params(registry: &Registry, name: &str) -> Option<Value> {
     registry.get(name).map(|e| inlined(e.params().to_value()))
 }
 
+/// A choice of words that are explained one by one, as editors show it: the words in one list, beside it what they mean.
+fn choice(map: &Map<String, Value>) -> Option<Value> {
+    let all = map.get("oneOf")?.as_array()?;
+    let words: Vec<&Value> = all.iter().map(|s| s.get("const")).collect::<Option<_>>()?;
+    let texts: Vec<&Value> = all.iter().map(|s| s.get("description").unwrap_or(&Value::Null)).collect();
+    let mut out: Map<String, Value> =
+        map.iter().filter(|(k, _)| *k != "oneOf").map(|(k, v)| (k.clone(), v.clone())).collect();
+    out.insert("type".to_owned(), "string".into());
+    out.insert("enum".to_owned(), json!(words));
+    if texts.iter().all(|t| t.is_string()) {
+        out.insert("markdownEnumDescriptions".to_owned(), json!(texts));
+    }
+    Some(Value::Object(out))
+}
+
 /// The same schema for editors: a template may stand wherever one works, so a text with `${{` fits everywhere there.
 fn relaxed(schema: &Value) -> Value {
     let Value::Object(map) = schema else { return schema.clone() };
+    if let Some(choice) = choice(map) {
+        return relaxed(&choice);
+    }
+    // A reference with words of its own is a list of one.
+    if let Some([Value::Object(one)]) = map.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+        let mut merged = one.clone();
+        merged.extend(map.iter().filter(|(k, _)| *k != "allOf").map(|(k, v)| (k.clone(), v.clone())));
+        return relaxed(&Value::Object(merged));
+    }
     let mut out = Map::new();
     for (key, value) in map {
         let value = match (key.as_str(), value) {
@@ -192,27 +216,27 @@ fn relaxed(schema: &Value) -> Value {
 /// The JSON Schema of plans for editors, draft-07: the committed `schema/plan.schema.json`.
 pub fn editor(registry: &Registry) -> Value {
     let mut root = frame(registry);
-    let branches: Vec<Value> = registry
-        .names()
-        .filter_map(|name| {
-            let mut with = relaxed(&params(registry, name)?);
-            // What a step leaves out may stand under `defaults`.
-            with.as_object_mut()?.remove("required");
-            Some(json!({
-                "if": { "properties": { "uses": { "const": name } }, "required": ["uses"] },
-                "then": { "properties": { "with": with } }
-            }))
-        })
-        .collect();
-    for list in SECTIONS {
-        root["properties"][list]["items"]["allOf"] = Value::Array(branches.clone());
-    }
+    let mut definitions = Map::new();
+    let parameters = |name: &str| json!({ "$ref": format!("#/definitions/{name}") });
+    let mut branches = Vec::new();
     for name in registry.names() {
-        if let Some(mut with) = params(registry, name).map(|p| relaxed(&p)) {
-            with.as_object_mut().and_then(|o| o.remove("required"));
-            root["properties"]["defaults"]["properties"][name] = with;
-        }
+        let Some(mut with) = params(registry, name).map(|p| relaxed(&p)) else { continue };
+        // What a step leaves out may stand under `defaults`.
+        with.as_object_mut().and_then(|o| o.remove("required"));
+        definitions.insert(name.to_owned(), with);
+        branches.push(json!({
+            "if": { "properties": { "uses": { "const": name } }, "required": ["uses"] },
+            "then": { "properties": { "with": parameters(name) } }
+        }));
+        root["properties"]["defaults"]["properties"][name] = parameters(name);
     }
+    let mut step = step(registry);
+    step["allOf"] = Value::Array(branches);
+    definitions.insert("step".to_owned(), step);
+    for list in SECTIONS {
+        root["properties"][list]["items"] = parameters("step");
+    }
+    root["definitions"] = Value::Object(definitions);
     root["properties"]["database"] = relaxed(&root["properties"]["database"]);
     root["patternProperties"] = json!({ "^x-": {} });
     let mut out = Map::new();
@@ -222,13 +246,43 @@ pub fn editor(registry: &Registry) -> Value {
     Value::Object(out)
 }
 
-/// The schema without our own marks.
+/// The schema without our own marks, and without what editors make nothing of.
 fn strip(value: Value) -> Value {
     match value {
         Value::Object(map) => {
-            map.into_iter().filter(|(k, _)| !k.starts_with("x-runplan")).map(|(k, v)| (k, strip(v))).collect()
+            let map = match choice(&map) {
+                Some(Value::Object(simple)) => simple,
+                _ => map,
+            };
+            let noise = |k: &str, v: &Value| match k {
+                "default" => v.is_null(),
+                "format" => v.is_string(),
+                _ => k.starts_with("x-runplan"),
+            };
+            let kept = map.into_iter().filter(|(k, v)| !noise(k, v));
+            let stripped = kept.map(|(k, v)| {
+                let titled = k == "properties";
+                let v = strip(v);
+                (k, if titled { with_titles(v) } else { v })
+            });
+            Value::Object(stripped.collect())
         }
         Value::Array(items) => items.into_iter().map(strip).collect(),
         other => other,
     }
+}
+
+/// Properties with their names as titles, which editors show above what is said of them.
+fn with_titles(properties: Value) -> Value {
+    let Value::Object(map) = properties else { return properties };
+    let titled = map.into_iter().map(|(name, schema)| match schema {
+        Value::Object(schema) if !schema.contains_key("$ref") && !schema.contains_key("const") => {
+            let mut titled = Map::new();
+            titled.insert("title".to_owned(), name.as_str().into());
+            titled.extend(schema);
+            (name, Value::Object(titled))
+        }
+        other => (name, other),
+    });
+    Value::Object(titled.collect())
 }
