@@ -28,7 +28,7 @@ pub struct Listed {
     pub bytes: u64,
     pub modified: DateTime<Utc>,
     /// What tells this file from another one of the same name, where the system has such a number.
-    inode: u64,
+    pub inode: u64,
 }
 
 impl Listed {

@@ -90,7 +90,8 @@ fn deeds(trace: &str) -> Vec<&str> {
             && (call.contains("NULL, 0)") || call.contains("NULL, 0 <"));
         let starts = call.starts_with("execve(") && call.contains("/runplan\"");
         // Threads of its own, told to start or end.
-        let own = call.starts_with("<...") || call.starts_with("+++") || call.starts_with("---");
+        let own =
+            call.starts_with("<...") || call.starts_with("+++") || call.starts_with("---") || call.starts_with("???");
         reads || null || server || talks || starts || own
     };
     trace.lines().filter(|l| !harmless(l)).collect()

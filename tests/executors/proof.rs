@@ -74,12 +74,20 @@ fn forge(world: &World, change: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// One of these tests at a time: each counts the databases and servers that are left.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn databases_left() -> String {
     psql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'runplan_check_%'")
 }
 
 #[test]
 fn everything_is_dumped_verified_restored_and_the_same() {
+    let _alone = alone();
     let world = World::with_database();
     world.sql(EVERYTHING);
     for into in ["into: scratch", "into: cluster"] {
@@ -114,6 +122,7 @@ fn everything_is_dumped_verified_restored_and_the_same() {
 
 #[test]
 fn a_check_is_due_when_the_last_one_is_too_old() {
+    let _alone = alone();
     let world = World::with_database();
     world.sql("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
     let steps = plan(&format!("{DUMP}{}", check("into: scratch, every: 7d")));
@@ -132,6 +141,7 @@ fn a_check_is_due_when_the_last_one_is_too_old() {
 
 #[test]
 fn what_was_lost_on_the_way_is_named() {
+    let _alone = alone();
     let world = World::with_database();
     world.sql("CREATE TABLE good (id int); INSERT INTO good VALUES (1), (2); CREATE TABLE bad (id int, t text); INSERT INTO bad VALUES (1, 'one'), (2, 'two'), (3, 'six')");
     let fresh = || {
@@ -205,6 +215,7 @@ fn what_was_lost_on_the_way_is_named() {
 
 #[test]
 fn no_flipped_bit_goes_unnoticed() {
+    let _alone = alone();
     let world = World::with_database();
     world.sql("CREATE TABLE t AS SELECT g, md5(g::text) AS m FROM generate_series(1, 300) g");
     world.run(&plan(DUMP), &[]).ends(0);
@@ -247,19 +258,28 @@ fn no_flipped_bit_goes_unnoticed() {
 
 #[test]
 fn a_restore_that_fails_or_is_stopped_leaves_no_database_and_no_server() {
+    let _alone = alone();
     let world = World::with_database();
     world.sql("CREATE TABLE t AS SELECT g, md5(g::text) AS m FROM generate_series(1, 300000) g; CREATE TABLE u (id int); INSERT INTO u VALUES (1)");
     world.run(&plan(DUMP), &[]).ends(0);
+    // A folder that the account of the server may enter, and by which its programs are told from those of other tests.
+    let place = std::env::temp_dir().join(format!("runplan-{}", world.db()));
+    std::fs::create_dir(&place).expect("a folder");
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
     for into in ["into: scratch", "into: cluster"] {
         let slow = plan(&check(into).replace("timeout: 1h", "timeout: 700ms"));
-        world.run(&slow, &[]).ends(1).says("timeout of 700ms passed");
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{slow}"));
+        let run = world.runplan().arg("plan.yaml").env("TMPDIR", &place).output().expect("the binary runs");
+        Run::from(run).ends(1).says("timeout of 700ms passed");
         assert_eq!(databases_left(), "0");
         let servers = Command::new("ps").args(["-eo", "stat=,args="]).output().expect("ps");
         let servers = String::from_utf8_lossy(&servers.stdout).into_owned();
         let left: Vec<&str> =
-            servers.lines().filter(|l| l.contains("runplan-cluster-") && !l.starts_with('Z')).collect();
+            servers.lines().filter(|l| l.contains(&*place.to_string_lossy()) && !l.starts_with('Z')).collect();
         assert_eq!(left, Vec::<&str>::new());
+        assert_eq!(std::fs::read_dir(&place).expect("the folder").count(), 0, "nothing is left there");
     }
+    std::fs::remove_dir(&place).expect("the folder");
     // A role that the target does not have.
     let role = format!("{}_owner", world.db());
     world.sql(&format!("CREATE ROLE {role}; ALTER TABLE u OWNER TO {role}"));

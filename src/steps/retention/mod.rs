@@ -1,20 +1,22 @@
 //! `retention`: which archives of a folder stay, and which go.
 
+mod folder;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
-use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{self, Content, Record};
-use crate::files::{self, Kind, Listed};
+use crate::files::{self, Listed};
 use crate::quantity::{Size, Span};
 use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
 use crate::value::Value;
+use folder::{Archive, Wanted, sort};
 use rules::{Candidate, Policy, Verdict, decide};
 
 /// Keeps archives of a folder by rules and removes the others.
@@ -232,123 +234,6 @@ fn hold(look: &Look) -> Option<String> {
         Some(step) => Some(format!("`{}` did not end well", step.label)),
         None => look.facts.failure.as_ref().map(|f| format!("the run failed: {}", f.error)),
     }
-}
-
-/// Whose archives count.
-struct Wanted {
-    plan: String,
-    target: Option<String>,
-    database: Option<String>,
-    pattern: Option<GlobMatcher>,
-}
-
-impl Wanted {
-    fn new(params: &Params, look: &Look) -> Result<Self, StepError> {
-        let glob = |text: &String| {
-            let plain: String = text
-                .chars()
-                .map(|c| if matches!(c, '[' | ']' | '{' | '}' | '\\') { format!("\\{c}") } else { c.to_string() })
-                .collect();
-            let built = GlobBuilder::new(&plain).backslash_escape(true).literal_separator(true).build();
-            built.map(|g| g.compile_matcher()).map_err(|e| StepError::because(format!("`pattern` `{text}`"), &e))
-        };
-        Ok(Self {
-            plan: params.plan.clone().unwrap_or_else(|| look.facts.plan.clone()),
-            target: look.facts.target.clone(),
-            database: params.database.clone().or_else(|| look.facts.database.clone()),
-            pattern: params.pattern.as_ref().map(glob).transpose()?,
-        })
-    }
-
-    /// Why a record's archive is not one of those wanted.
-    fn refuses(&self, record: &Record) -> Option<String> {
-        let named = |n: &Option<String>| n.as_ref().map_or_else(|| "none".to_owned(), |n| format!("`{n}`"));
-        if record.kind != Content::Dump {
-            return Some("it holds files, not a dump".to_owned());
-        }
-        if record.plan != self.plan {
-            return Some(format!("it is of the plan `{}`", record.plan));
-        }
-        if record.target != self.target {
-            return Some(format!("it is of the target {}", named(&record.target)));
-        }
-        (record.database != self.database).then(|| format!("it is of the database {}", named(&record.database)))
-    }
-}
-
-/// An archive that counts, as it lies there.
-struct Archive {
-    candidate: Candidate,
-    file: Listed,
-    record: Option<Listed>,
-}
-
-struct Sorted {
-    archives: Vec<Archive>,
-    others: Vec<(String, String)>,
-}
-
-/// Tells the archives that count from everything else in the folder.
-fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> Sorted {
-    let mut sorted = Sorted { archives: Vec::new(), others: Vec::new() };
-    let find = |name: &str| listed.iter().find(|l| l.name == name);
-    for file in &listed {
-        // A record or a pin is spoken of with its archive.
-        let beside = [".json", archive::PIN].iter().find_map(|end| file.name.strip_suffix(end));
-        if beside.is_some_and(|archive| find(archive).is_some()) {
-            continue;
-        }
-        let record = find(&format!("{}.json", file.name));
-        match judge(look, dir, file, record, wanted) {
-            Ok(made) => sorted.archives.push(Archive {
-                candidate: Candidate {
-                    name: file.name.clone(),
-                    made,
-                    pinned: find(&format!("{}{}", file.name, archive::PIN)).is_some(),
-                },
-                file: file.clone(),
-                record: record.cloned(),
-            }),
-            Err(why) => sorted.others.push((file.name.clone(), why)),
-        }
-    }
-    sorted
-}
-
-/// When an archive that counts was made, or why it does not count.
-fn judge(
-    look: &Look,
-    dir: &Path,
-    file: &Listed,
-    record: Option<&Listed>,
-    wanted: &Wanted,
-) -> Result<DateTime<Utc>, String> {
-    match file.kind {
-        Kind::File => {}
-        Kind::Folder => return Err("it is a folder".to_owned()),
-        Kind::Link => return Err("it is a symbolic link".to_owned()),
-        Kind::Other => return Err("it is no ordinary file".to_owned()),
-    }
-    if file.name.ends_with(".partial") {
-        return Err("it is not complete".to_owned());
-    }
-    let Some(record) = record else {
-        let taken = wanted.pattern.as_ref().is_some_and(|p| p.is_match(&file.name));
-        return if taken { Ok(file.modified) } else { Err("it has no record".to_owned()) };
-    };
-    if record.kind != Kind::File {
-        return Err("its record is no ordinary file".to_owned());
-    }
-    let text = files::read_small(look, &dir.join(&record.name), archive::LIMIT);
-    let read = text.map_err(|e| format!("cannot be read: {e}")).and_then(|t| Record::parse(&t));
-    let read = read.map_err(|why| format!("its record {why}"))?;
-    if let Some(why) = wanted.refuses(&read) {
-        return Err(why);
-    }
-    if read.bytes != file.bytes {
-        return Err(format!("it has {} bytes, and its record says {}", file.bytes, read.bytes));
-    }
-    Ok(read.started_at)
 }
 
 /// In a dry run, the archives that earlier steps would have put into the folder by now.

@@ -49,8 +49,18 @@ enum Period {
 }
 
 impl Period {
-    /// The period that a day lies in.
-    fn of(self, day: NaiveDate) -> String {
+    /// The period that a day lies in: two days have the same one when they lie in the same period.
+    fn of(self, day: NaiveDate) -> (i32, u32) {
+        match self {
+            Self::Day => (day.num_days_from_ce(), 0),
+            Self::Week => (day.iso_week().year(), day.iso_week().week()),
+            Self::Month => (day.year(), day.month()),
+            Self::Year => (day.year(), 0),
+        }
+    }
+
+    /// Its name.
+    fn name(self, day: NaiveDate) -> String {
         match self {
             Self::Day => format!("day {day}"),
             Self::Week => format!("week {}-W{:02}", day.iso_week().year(), day.iso_week().week()),
@@ -77,7 +87,7 @@ pub fn decide(
         (Period::Month, policy.monthly),
         (Period::Year, policy.yearly),
     ];
-    let mut seen: [BTreeSet<String>; 4] = Default::default();
+    let mut seen: [BTreeSet<(i32, u32)>; 4] = Default::default();
     let mut place: u32 = 0;
     let mut verdicts = Vec::new();
     for candidate in candidates {
@@ -91,10 +101,10 @@ pub fn decide(
             reasons.push(format!("number {place} of the {last} newest"));
         }
         for ((period, keep), seen) in rules.iter().zip(&mut seen) {
-            let name = period.of(day(candidate.made));
+            let day = day(candidate.made);
             let room = keep.is_some_and(|k| seen.len() < usize::try_from(k).unwrap_or(usize::MAX));
-            if room && seen.insert(name.clone()) {
-                reasons.push(format!("the newest of {name}"));
+            if room && seen.insert(period.of(day)) {
+                reasons.push(format!("the newest of {}", period.name(day)));
             }
         }
         if let (Some(within), Some(newest)) = (policy.within, newest)
@@ -113,143 +123,4 @@ pub fn decide(
         verdicts.push(Verdict { name: candidate.name, stays, reason });
     }
     verdicts
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn candidates(seconds: &[i64]) -> Vec<Candidate> {
-        let at = |s: &i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(*s);
-        let one = |(i, s)| Candidate { name: format!("a{i:03}"), made: at(s), pinned: false };
-        seconds.iter().enumerate().map(one).collect()
-    }
-
-    fn names(verdicts: &[Verdict], stays: bool) -> Vec<&str> {
-        verdicts.iter().filter(|v| v.stays == stays).map(|v| v.name.as_str()).collect()
-    }
-
-    fn run(candidates: Vec<Candidate>, policy: Policy, hold: Option<&str>) -> Vec<Verdict> {
-        decide(candidates, &policy, &|t| t.date_naive(), hold)
-    }
-
-    fn last(last: u32, min_keep: u32) -> Policy {
-        Policy { last: Some(last), min_keep, ..Policy::default() }
-    }
-
-    #[test]
-    fn the_newest_by_time_stay_whatever_their_names() {
-        let verdicts = run(candidates(&[50, 10, 40, 30]), last(2, 1), None);
-        assert_eq!(names(&verdicts, true), ["a000", "a002"]);
-        assert_eq!(names(&verdicts, false), ["a003", "a001"]);
-        assert!(verdicts[3].reason.contains("number 4"), "{verdicts:?}");
-    }
-
-    #[test]
-    fn two_of_one_second_are_told_apart_by_name() {
-        assert_eq!(names(&run(candidates(&[7, 7, 7]), last(1, 1), None), true), ["a002"]);
-    }
-
-    #[test]
-    fn the_floor_is_above_the_policy_and_a_hold_above_both() {
-        assert_eq!(names(&run(candidates(&[1, 2, 3, 4]), last(1, 3), None), true).len(), 3);
-        let held = run(candidates(&[1, 2, 3, 4]), last(1, 1), Some("`dump` failed"));
-        assert_eq!(names(&held, true).len(), 4);
-        assert!(held[3].reason.contains("`dump` failed"));
-    }
-
-    #[test]
-    fn a_pinned_one_stays_and_takes_no_place() {
-        let mut all = candidates(&[1, 2, 3, 4]);
-        all[0].pinned = true;
-        all[3].pinned = true;
-        let verdicts = run(all, last(1, 1), None);
-        assert_eq!(names(&verdicts, true), ["a003", "a002", "a000"]);
-    }
-
-    #[test]
-    fn each_period_keeps_its_newest() {
-        const HOUR: i64 = 3600;
-        const DAY: i64 = 24 * HOUR;
-        // 1970-01-01 was a Thursday. Two on each of 40 days.
-        let seconds: Vec<i64> = (0..40).flat_map(|d| [d * DAY + HOUR, d * DAY + 2 * HOUR]).collect();
-        let days = |policy: Policy| -> Vec<i64> {
-            let verdicts = run(candidates(&seconds), policy, None);
-            let place = |n: &str| n[1..].parse::<i64>().expect("a number");
-            // The later one of a day has an odd number.
-            names(&verdicts, true).into_iter().map(|n| if place(n) % 2 == 1 { place(n) / 2 } else { -1 }).collect()
-        };
-        assert_eq!(days(Policy { daily: Some(3), ..Policy::default() }), [39, 38, 37]);
-        // Day 39 is Monday, 1970-02-09; weeks end with their Sundays, days 38 and 31.
-        assert_eq!(days(Policy { weekly: Some(3), ..Policy::default() }), [39, 38, 31]);
-        assert_eq!(days(Policy { monthly: Some(5), ..Policy::default() }), [39, 30]);
-        assert_eq!(days(Policy { yearly: Some(5), ..Policy::default() }), [39]);
-        let both = Policy { last: Some(1), monthly: Some(2), ..Policy::default() };
-        assert_eq!(days(both), [39, 30]);
-        let within = Policy { within: Some(TimeDelta::days(1)), ..Policy::default() };
-        assert_eq!(days(within), [39, -1, 38], "a day from the newest, both ends in");
-    }
-
-    #[test]
-    fn a_month_of_failures_empties_nothing() {
-        // Nothing new for 30 days: the age is reckoned from the newest, so each night decides the same.
-        let all = candidates(&[0, 86_400, 2 * 86_400]);
-        let policy = Policy { within: Some(TimeDelta::days(7)), min_keep: 1, ..Policy::default() };
-        for _ in 0..30 {
-            assert_eq!(names(&run(all.clone(), policy, None), true).len(), 3);
-        }
-    }
-
-    prop_compose! {
-        fn any_policy()(
-            last in prop::option::of(1u32..20), daily in prop::option::of(1u32..20), weekly in prop::option::of(1u32..9),
-            monthly in prop::option::of(1u32..9), yearly in prop::option::of(1u32..4),
-            within in prop::option::of(0i64..100), min_keep in 1u32..20,
-        ) -> Policy {
-            Policy { last, daily, weekly, monthly, yearly, within: within.map(TimeDelta::days), min_keep }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_goes_under_keep_last_is_older_than_all_that_stays(
-            seconds in prop::collection::vec(0i64..50, 0..40), keep in 1u32..20, min_keep in 1u32..20
-        ) {
-            let all = candidates(&seconds);
-            let verdicts = run(all.clone(), last(keep, min_keep), None);
-            let made = |name: &str| all.iter().find(|c| c.name == name).map(|c| c.made);
-            let stay = names(&verdicts, true);
-            prop_assert_eq!(stay.len(), (keep.max(min_keep) as usize).min(all.len()));
-            for gone in names(&verdicts, false) {
-                prop_assert!(stay.iter().all(|s| made(s) >= made(gone)));
-            }
-        }
-
-        #[test]
-        fn every_policy_keeps_the_floor_and_the_newest_and_what_is_pinned(
-            days in prop::collection::vec(0i64..900, 0..60), pins in prop::collection::vec(any::<bool>(), 60),
-            policy in any_policy()
-        ) {
-            let mut all = candidates(&days.iter().map(|d| d * 86_400).collect::<Vec<_>>());
-            all.iter_mut().zip(&pins).for_each(|(c, p)| c.pinned = *p);
-            let verdicts = run(all.clone(), policy, None);
-            prop_assert_eq!(verdicts.len(), all.len());
-            let free: Vec<&Candidate> = all.iter().filter(|c| !c.pinned).collect();
-            let kept = |c: &&&Candidate| verdicts.iter().any(|v| v.name == c.name && v.stays);
-            prop_assert!(free.iter().filter(kept).count() >= (policy.min_keep as usize).min(free.len()));
-            prop_assert!(all.iter().filter(|c| c.pinned).all(|c| verdicts.iter().any(|v| v.name == c.name && v.stays)));
-            if let Some(newest) = free.iter().map(|c| c.made).max() {
-                prop_assert!(free.iter().any(|c| c.made == newest && kept(&c)));
-            }
-            // A stricter policy never keeps what a laxer one lets go.
-            let more = Policy { last: policy.last.map(|n| n + 1), daily: policy.daily.map(|n| n + 1), ..policy };
-            let lax = run(all.clone(), more, None);
-            for v in verdicts.iter().filter(|v| v.stays) {
-                prop_assert!(lax.iter().any(|l| l.name == v.name && l.stays));
-            }
-            prop_assert!(run(all, policy, Some("x")).iter().all(|v| v.stays));
-        }
-    }
 }
