@@ -32,6 +32,8 @@ pub struct Job {
     pub stdin: Input,
     /// The numbers of the user and the group to run it as, where we are root and it is not to be.
     pub account: Option<(u32, u32)>,
+    /// What it says is detail that only `-v` and the log file show.
+    pub quiet: bool,
 }
 
 /// What a program reads on its standard input.
@@ -132,8 +134,13 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     let mut readers = Vec::new();
     if let Some(stderr) = child.stderr.take() {
         let (log, tail) = (touch.log().clone(), Arc::clone(&tail));
+        let quiet = job.quiet;
         readers.push(tokio::spawn(lines(stderr, move |line| {
-            log.info(&line);
+            if quiet {
+                log.debug(&line)
+            } else {
+                log.info(&line)
+            }
             let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
             if tail.len() == TAIL {
                 tail.pop_front();
@@ -143,7 +150,8 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     }
     if !pipe && let Some(stdout) = child.stdout.take() {
         let log = touch.log().clone();
-        readers.push(tokio::spawn(lines(stdout, move |line| log.info(&line))));
+        let quiet = job.quiet;
+        readers.push(tokio::spawn(lines(stdout, move |line| if quiet { log.debug(&line) } else { log.info(&line) })));
     }
     Ok(Running { child, group, tail, readers, piped: pipe })
 }

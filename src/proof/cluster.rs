@@ -56,6 +56,7 @@ impl Cluster {
                 .collect(),
             cwd: Some(folder.path().to_path_buf()),
             account: account.map(|a| (a.user, a.group)),
+            quiet: true,
             ..Job::default()
         };
         let options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];

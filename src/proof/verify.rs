@@ -138,7 +138,8 @@ fn entries(
             return Err(StepError::cancelled());
         }
         if let Err(why) = checked {
-            failed.note(&format!("entry `{name}`"), why);
+            // What is wrong with an entry names it already.
+            failed.note(if of_dump.is_some() { "dump" } else { "entries" }, why);
         }
     }
     if let Some(manifest) = manifest.as_ref().filter(|m| !names.contains(&m.dump)) {

@@ -151,7 +151,7 @@ impl Step for Command {
         };
         env.extend(scratch.iter().map(|s| ("RUNPLAN_OUTPUT".to_owned(), s.path().to_string_lossy().into_owned())));
         let stdin = work.stdin.as_ref().map_or(Input::None, |s| Input::Text(touch.open(s).to_owned()));
-        let job = Job { argv: work.argv, env, cwd: work.cwd.map(Into::into), stdin, account: None };
+        let job = Job { argv: work.argv, env, cwd: work.cwd.map(Into::into), stdin, ..Job::default() };
         let ended = process::start(touch, &job, false)?.wait(touch.cancel()).await?;
         let Some(exit_code) = ended.code.filter(|c| work.expect_exit.contains(c)) else {
             return Err(ended.failure(&job.argv[0]));
