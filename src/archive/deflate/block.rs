@@ -146,15 +146,16 @@ impl Writer {
             literals + matches + backs
         };
         let own = &self.lengths;
-        let dynamic = 3 + header.bits + size(&|s| own[s].into(), &|s| own[LITERALS + s].into());
-        let fixed = 3 + size(&|s| fixed_length(s).into(), &|_| 5);
+        let dynamic_bits = 3 + header.bits + size(&|s| own[s].into(), &|s| own[LITERALS + s].into());
+        let fixed_bits = 3 + size(&|s| fixed_length(s).into(), &|_| 5);
         let odd = bits.odd() as usize;
         // A coded block that ends inside a byte has to be followed by an empty stored one at the end of a chunk.
         let filled = |size: usize| {
             if last && !(odd + size).is_multiple_of(8) { (odd + size + 3).next_multiple_of(8) + 32 } else { odd + size }
         };
         let stored = (odd + 3).next_multiple_of(8) + 8 * (5 * data.len().div_ceil(STORED) - 1 + data.len());
-        if stored <= filled(dynamic).min(filled(fixed)) {
+        let (dynamic, fixed) = (filled(dynamic_bits), filled(fixed_bits));
+        if stored <= dynamic.min(fixed) {
             for piece in data.chunks(STORED) {
                 store(piece, bits);
             }
