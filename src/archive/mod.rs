@@ -8,6 +8,7 @@ mod bare;
 mod codec;
 mod crypt;
 mod deflate;
+mod follow;
 mod frame;
 mod level;
 mod pipe;

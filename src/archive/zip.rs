@@ -1,16 +1,15 @@
 //! Writing an archive from its first byte to its last, reading it back, giving it its name.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
 
 use chrono::{DateTime, Local};
-use crossbeam_channel::{Sender, bounded};
 use sha2::{Digest, Sha256};
 
 use super::codec::Chunk;
-use super::crypt::{CODE, Crypt, SALT};
+use super::crypt::{Crypt, SALT};
+use super::follow::Follower;
 use super::frame::{self, Entry};
 use super::pipeline::{Pipeline, Take};
 use super::record::Record;
@@ -19,9 +18,7 @@ use crate::cancel::Cancel;
 use crate::files::{self, Partial};
 use crate::step::{StepError, Touch};
 
-/// Bytes read back at a time.
-const PIECE: usize = 512 * 1024;
-/// After so many bytes the disk is told to take them, so that the end has less to wait for.
+/// After so many bytes they are flushed and read back, so that the end has less to wait for.
 const FLUSH: u64 = 16 << 20;
 
 /// What differs from one archive to the next though its content is the same.
@@ -59,13 +56,7 @@ struct Out {
     hash: Sha256,
     at: u64,
     flushed: u64,
-    flusher: Flusher,
-}
-
-/// A thread that tells the disk to take what was written, while more is.
-struct Flusher {
-    poke: Sender<()>,
-    thread: JoinHandle<io::Result<()>>,
+    follower: Follower,
 }
 
 pub(super) fn failed(doing: &str, path: &Path, error: &io::Error) -> StepError {
@@ -84,13 +75,10 @@ fn random() -> Result<[u8; SALT], StepError> {
 }
 
 impl Out {
-    fn new(file: File) -> io::Result<Self> {
-        let (poke, poked) = bounded::<()>(1);
-        let shared = file.try_clone()?;
-        // What goes wrong at a flush is told once, and the last flush would not hear of it: the first failure is kept.
-        let thread = thread::spawn(move || poked.iter().try_for_each(|()| shared.sync_data()));
-        let file = BufWriter::with_capacity(64 * 1024, file);
-        Ok(Self { file, hash: Sha256::new(), at: 0, flushed: 0, flusher: Flusher { poke, thread } })
+    fn new(file: &File, path: &Path, password: Option<zeroize::Zeroizing<String>>, cancel: Cancel) -> io::Result<Self> {
+        let follower = Follower::new(file.try_clone()?, File::open(path)?, password, cancel);
+        let file = BufWriter::with_capacity(64 * 1024, file.try_clone()?);
+        Ok(Self { file, hash: Sha256::new(), at: 0, flushed: 0, follower })
     }
 
     fn put(&mut self, data: &[u8]) -> io::Result<()> {
@@ -98,20 +86,19 @@ impl Out {
         self.file.write_all(data)?;
         self.at += data.len() as u64;
         if self.at - self.flushed >= FLUSH {
+            self.file.flush()?;
             self.flushed = self.at;
-            // One that is still at work, or has failed, is let be.
-            let _ = self.flusher.poke.try_send(());
+            self.follower.written(self.at);
         }
         Ok(())
     }
 
-    /// Everything on the disk: the file, its size and its hash.
-    fn finish(self) -> io::Result<(File, u64, [u8; 32])> {
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        drop(self.flusher.poke);
-        self.flusher.thread.join().unwrap_or_else(|_| Err(io::Error::other("the flush stopped")))?;
-        file.sync_all()?;
-        Ok((file, self.at, self.hash.finalize().into()))
+    /// Everything on the disk.
+    fn finish(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        self.follower.written(self.at);
+        Ok(())
     }
 }
 
@@ -152,7 +139,8 @@ impl Writer {
             files::make_private_dir(dir).map_err(|e| failed("making the folder", dir, &e))?;
         }
         let partial = Partial::create(touch, &path).map_err(|e| failed("creating", &path, &e))?;
-        let out = partial.file().try_clone().and_then(Out::new).map_err(|e| failed("creating", &path, &e))?;
+        let out = Out::new(partial.file(), partial.path(), password.clone(), touch.cancel().clone());
+        let out = out.map_err(|e| failed("creating", &path, &e))?;
         Ok(Self {
             out,
             path,
@@ -196,12 +184,18 @@ impl Writer {
             head.extend(fresh.verifier);
             crypt = Some(fresh);
         }
+        if crypt.is_some() {
+            self.out.follower.salt(entry.data, name);
+        }
         self.out.put(&head).map_err(|e| failed("writing", &self.path, &e))?;
         let mut packing = Packing { out: &mut self.out, path: &self.path, crypt, crc: 0 };
         entry.size = self.pipeline.run(from, progress, &self.cancel, &mut packing)?;
         // AE-2 keeps no checksum of the plain text.
         entry.crc = packing.crc;
         let code = packing.crypt.map(Crypt::code);
+        if code.is_some() {
+            self.out.follower.code(self.out.at);
+        }
         let mut tail = code.map(Vec::from).unwrap_or_default();
         entry.packed = self.out.at + tail.len() as u64 - entry.data;
         tail.extend(entry.descriptor());
@@ -224,19 +218,13 @@ impl Writer {
             out.put(&frame::end(entries.len() as u64, start, out.at))
         };
         directory(&mut self.out, &self.entries).map_err(|e| failed("writing", &path, &e))?;
-        let (mut file, bytes, hash) = self.out.finish().map_err(|e| failed("flushing", &path, &e))?;
-        #[cfg(target_os = "linux")]
-        {
-            // Otherwise the pages in memory would be compared with themselves.
-            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-        }
-        let password = self.password.as_ref().map(|p| p.as_bytes());
-        let cancel = &self.cancel;
-        let read = read_back(&mut file, &self.entries, password, cancel).map_err(|e| unread(cancel, &path, &e))?;
+        self.out.finish().map_err(|e| failed("flushing", &path, &e))?;
+        let (bytes, hash) = (self.out.at, self.out.hash.finalize().into());
+        let read = self.out.follower.finish().map_err(|e| unread(&self.cancel, &path, &e))?;
         if read != (bytes, hash) {
-            return Err(unread(cancel, &path, &io::Error::other("it is not what was written")));
+            return Err(unread(&self.cancel, &path, &io::Error::other("it is not what was written")));
         }
-        let sha256 = hash.iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = read.1.iter().map(|b| format!("{b:02x}")).collect();
         Ok(Sealed { partial: self.partial, path, bytes, sha256 })
     }
 }
@@ -267,69 +255,6 @@ impl Sealed {
             failed("publishing", &path, &error)
         })
     }
-}
-
-/// Reads a whole file once. Gives its size and hash, after each entry's authentication code was compared. Hash and codes
-/// are reckoned side by side where there are two processors.
-fn read_back(
-    file: &mut File,
-    entries: &[Entry],
-    password: Option<&[u8]>,
-    cancel: &Cancel,
-) -> io::Result<(u64, [u8; 32])> {
-    file.seek(SeekFrom::Start(0))?;
-    let (send_full, full) = bounded::<Vec<u8>>(4);
-    let (send_empty, empty) = bounded(4);
-    thread::scope(|scope| {
-        let hasher = scope.spawn(move || {
-            let mut hash = Sha256::new();
-            for piece in full {
-                hash.update(&piece);
-                // One too many is let go.
-                let _ = send_empty.try_send(piece);
-            }
-            hash.finalize().into()
-        });
-        let size = file.metadata()?.len();
-        let mut at = 0;
-        // Reads up to a place, handing on each piece before it is hashed.
-        let mut advance = |to: u64, see: &mut dyn FnMut(&[u8])| {
-            while at < to {
-                if cancel.is_cancelled() {
-                    return Err(io::Error::other("told to stop"));
-                }
-                let count = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
-                let mut piece = empty.try_recv().unwrap_or_default();
-                piece.resize(count, 0);
-                file.read_exact(&mut piece)?;
-                see(&piece);
-                at += count as u64;
-                send_full.send(piece).map_err(|_| io::Error::other("the hash stopped"))?;
-            }
-            Ok(())
-        };
-        for entry in entries.iter().filter(|_| password.is_some()) {
-            let broken = |what: &str| io::Error::other(format!("the entry `{}` {what}", entry.name));
-            advance(entry.data, &mut |_| {})?;
-            let mut head = Vec::new();
-            advance(entry.data + SALT as u64 + 2, &mut |piece| head.extend_from_slice(piece))?;
-            let salt = *head.first_chunk().unwrap_or(&[0; SALT]);
-            let mut crypt = Crypt::new(password.unwrap_or_default(), &salt);
-            if head[SALT..] != crypt.verifier {
-                return Err(broken("does not know its password"));
-            }
-            let end = entry.data + entry.packed;
-            advance(end - CODE as u64, &mut |piece| crypt.authenticate(piece))?;
-            let mut code = Vec::new();
-            advance(end, &mut |piece| code.extend_from_slice(piece))?;
-            if code != crypt.code() {
-                return Err(broken("is not what was written"));
-            }
-        }
-        advance(size, &mut |_| {})?;
-        drop(send_full);
-        Ok((size, hasher.join().map_err(|_| io::Error::other("the hash stopped"))?))
-    })
 }
 
 /// What reading back failed at; being told to stop is no fault of the archive.

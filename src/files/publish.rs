@@ -54,6 +54,11 @@ impl Partial {
         &self.file
     }
 
+    /// Its passing name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives the file its final name, and flushes the folder.
     ///
     /// # Errors
