@@ -84,3 +84,44 @@ impl Crypt {
         code
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn the_primitives_give_what_their_standards_say() {
+        // RFC 6070, 4: the third and the fifth vector.
+        let mut key = [0; 20];
+        pbkdf2::pbkdf2_hmac::<Sha1>(b"password", b"salt", 4096, &mut key);
+        assert_eq!(hex(&key), "4b007901b765489abead49d926f721d065a429c1");
+        let mut key = [0; 25];
+        let (password, salt) = (b"passwordPASSWORDpassword", b"saltSALTsaltSALTsaltSALTsaltSALTsalt");
+        pbkdf2::pbkdf2_hmac::<Sha1>(password, salt, 4096, &mut key);
+        assert_eq!(hex(&key), "3d2eec4fe41c849b80c8d83662c0e44a8b291a964cf2f07038");
+        // RFC 2202, 3: the second vector.
+        let mut mac = Hmac::<Sha1>::new_from_slice(b"Jefe").expect("a key");
+        mac.update(b"what do ya want for nothing?");
+        assert_eq!(hex(&mac.finalize().into_bytes()), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+    }
+
+    #[test]
+    fn what_is_encrypted_in_any_pieces_is_decrypted_to_the_same() {
+        for salt in [&[1u8; 8][..], &[2; 12], &[3; 16]] {
+            let plain: Vec<u8> = (0..100u8).collect();
+            let mut data = plain.clone();
+            let mut crypt = Crypt::new(b"secret", salt);
+            data.chunks_mut(17).for_each(|piece| crypt.encrypt(piece));
+            assert_ne!(data, plain);
+            let mut other = Crypt::new(b"secret", salt);
+            assert_eq!(other.verifier, crypt.verifier);
+            data.chunks_mut(33).for_each(|piece| other.decrypt(piece));
+            assert_eq!(data, plain);
+            assert_eq!(other.code(), crypt.code());
+        }
+    }
+}

@@ -143,7 +143,13 @@ fn entries_around_four_gibibytes_are_read_by_all() {
         assert!(String::from_utf8_lossy(&list.stdout).contains(&format!(" {size} ")), "{}", said(&list));
     }
     libarchive(&path, &[("5", &[0; 5])], PASSWORD);
+    // It tests every entry too.
     pyzipper(&path, &[("5", &[0; 5])], PASSWORD);
+    let file = std::fs::File::open(&path).expect("the archive");
+    let mut archive = crate::archive::read::Archive::open(file, u64::MAX).expect("it opens");
+    for (at, size) in sizes.into_iter().enumerate() {
+        assert_eq!(archive.check(at, Some(PASSWORD.as_bytes())).expect("it is whole"), size);
+    }
 }
 
 /// A stored entry of more than 4 GiB, so that what lies behind it has a place of more than 32 bits.

@@ -84,6 +84,32 @@ fn whatever_byte_is_changed_it_gives_the_same_or_refuses() {
     }
 }
 
+#[test]
+fn vectors_of_other_tools_are_read() {
+    // pyzipper 0.3.6: AE-1, deflated. 7-Zip 26.02: AE-2, stored.
+    for vector in [
+        "504b0304140001006300847b785d9fa1ca09270000001300000001000b00610199070001004145030800e734631c07704b3b\
+        2b4af6abb5826ad00e03dceaf2fde7be0712b20593b163ac9e23ffde8ee1d1504b01021403140001006300847b785d9fa1ca\
+        09270000001300000001000b000000000000000000a48100000000610199070001004145030800504b050600000000010001\
+        003a000000510000000000",
+        "504b0304330001006300857b785d000000002f0000001300000001000b0061019907000200414503000017c1f2cf8f99beae\
+        75e7af42ccb6dc670a2795e1d3ad188900e1367ce10cfb25187546dd493d29e27ebc7633831e75504b01023f033300010063\
+        00857b785d000000002f0000001300000001002f000000000000002080a48100000000610a0020000000000001001800bbc9\
+        9368287cdd01000000000000000000000000000000000199070002004145030000504b050600000000010001005e00000059\
+        0000000000",
+    ] {
+        let bytes: Vec<u8> = (0..vector.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&vector[at..at + 2], 16).expect("a byte"))
+            .collect();
+        let mut archive = Archive::open(Cursor::new(&bytes), 100).expect("it opens");
+        let mut text = String::new();
+        archive.read(0, Some(b"secret")).expect("it fits").read_to_string(&mut text).expect("it reads");
+        assert_eq!(text, "hello, hello, hello");
+        assert!(matches!(archive.check(0, Some(b"Secret")), Err(Refused::Password { .. })));
+    }
+}
+
 /// Where a header begins.
 fn place(bytes: &[u8], signature: [u8; 4], count: usize) -> usize {
     let found = bytes.windows(4).enumerate().filter(|(_, w)| **w == signature).nth(count);
