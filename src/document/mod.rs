@@ -5,6 +5,7 @@
 //! Aliases are read; what stands behind one has the place of the alias. Merge keys, tags and several documents are
 //! refused.
 
+mod errors;
 mod parse;
 mod scalar;
 

@@ -68,12 +68,12 @@ pub struct Outcome {
 
 /// What a code means, with an example of wrong and right.
 pub fn explain(code: Code) -> Option<&'static Explanation> {
-    check::explain::ALL.iter().find(|e| e.code == code)
+    check::explain::all().find(|e| e.code == code)
 }
 
 /// Every code that a finding can have, in order.
 pub fn codes() -> impl Iterator<Item = Code> {
-    check::explain::ALL.iter().map(|e| e.code)
+    check::explain::all().map(|e| e.code)
 }
 
 /// The JSON Schema of plans for editors, draft-07: the committed `schema/plan.schema.json`.

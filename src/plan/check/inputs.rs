@@ -1,7 +1,7 @@
 //! What a plan declares: parameters that fit themselves, secrets with one source each.
 
 use super::codes::{BAD_PARAM, DOUBTFUL, SECRET_SOURCE, WRONG_VALUE};
-use super::{Work, shape};
+use super::{Work, kinds, shape};
 use crate::diag::{Finding, Span};
 use crate::document::{Entry, Kind, Node, Style};
 use crate::plan::{Param, ParamType};
@@ -33,7 +33,7 @@ impl<'a> Work<'a> {
         only("pattern", &[ParamType::String], "strings");
         if let Some(pattern) = node.get("pattern")
             && let Some(text) = pattern.text()
-            && shape::matches(text, "").is_none()
+            && kinds::matches(text, "").is_none()
         {
             let message = format!("`{text}` is no regular expression");
             let finding = Finding::error(BAD_PARAM, pattern.span, message);
@@ -53,7 +53,7 @@ impl<'a> Work<'a> {
         let Some(map) = plain.as_object_mut() else { return };
         map.remove("default");
         map.remove("enum");
-        if shape::matches(node.get("pattern").and_then(Node::text).unwrap_or_default(), "").is_none() {
+        if kinds::matches(node.get("pattern").and_then(Node::text).unwrap_or_default(), "").is_none() {
             map.remove("pattern");
         }
         let Ok(mut param) = serde_json::from_value::<Param>(plain) else { return };

@@ -6,8 +6,10 @@
 
 pub mod codes;
 pub mod explain;
+mod fits;
 mod foresee;
 mod inputs;
+mod kinds;
 mod lint;
 mod names;
 mod order;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Work;
 use super::codes::{CYCLE, LIMIT};
-use super::names::tainted;
+use super::fits::tainted;
 use crate::diag::{Finding, Span};
 use crate::document::{Entry, Kind, Node};
 use crate::template::{self, Type};

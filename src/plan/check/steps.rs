@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::Work;
 use super::codes::{DUPLICATE_ID, FAULT, MISSING_PARAM};
-use super::names::{Area, Place, conjuncts, type_of};
+use super::fits::type_of;
+use super::names::{Area, Place, conjuncts};
 use super::shape::{Rules, What, meant};
 use crate::diag::Finding;
 use crate::document::{Kind, Node};
