@@ -464,3 +464,16 @@ fn an_expression_gives_what_was_inferred_and_fails_only_for_its_values() {
     assert!(faults.is_empty(), "{} of {sound}:\n{}", faults.len(), faults[..faults.len().min(40)].join("\n"));
     assert!(sound > 500, "{sound}");
 }
+
+/// A plan that is still being typed: whatever is there of it is judged, and nothing stops the checker.
+#[test]
+fn every_beginning_of_a_plan_is_judged() {
+    for text in good_plans() {
+        let cuts = text.char_indices().map(|(at, _)| at).step_by(7);
+        for at in cuts {
+            let outcome = check(&text[..at]);
+            assert!(at > 40 || !outcome.findings.is_empty(), "{}", &text[..at]);
+            drop(runplan::diag::render(&outcome.sources, &outcome.findings, true));
+        }
+    }
+}

@@ -56,6 +56,10 @@ steps:
     when: params.keep > 6
     with:
       archive: { path: "${{ vars.archive }}", password: "${{ secrets.zip }}" }
+  - uses: pg_dump
+    timeout: 2h
+    with:
+      archive: { path: b.zip, password: hunter22 }
 "#;
 
 #[test]
@@ -95,5 +99,6 @@ fn each_value_is_shown_with_where_it_came_from() {
         assert!(lines.iter().any(|l| l == line), "{line}: {lines:#?}");
     }
     assert!(!lines.join("\n").contains("hunter2"), "{lines:#?}");
+    assert!(lines.iter().any(|l| l == "password: *** # plan.yaml:23"), "{lines:#?}");
     assert!(!dir.path().join("backups").exists(), "nothing is made");
 }
