@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,16 +14,22 @@ const HOLD: usize = 1 << 20;
 const SMALL: usize = 128 * 1024;
 /// How long it is then left to fill.
 const NAP: Duration = Duration::from_millis(1);
+/// The longest wait for a pipe that is empty, which is also how late its end may be seen.
+const LONG_NAP: Duration = Duration::from_millis(16);
 
 /// The reading end of a pipe, enlarged where the system knows how.
 ///
 /// A read that gives little is followed by a nap: a reader that takes every few kilobytes as they come wakes up, and
 /// wakes the other program up, a hundred times more often than one that lets the pipe fill, and the two share the
 /// machine. A pipe that could not be enlarged is read without naps.
+///
+/// The pipe of a program that is over ends when it is empty, whoever else may still hold it: a child that left the group
+/// of its parent is out of reach of every signal, and could hold a night up for ever.
 pub struct Pipe {
     file: File,
     patient: bool,
     nap: bool,
+    over: Arc<AtomicBool>,
 }
 
 impl Pipe {
@@ -30,7 +38,34 @@ impl Pipe {
         let patient = rustix::pipe::fcntl_setpipe_size(&file, HOLD).is_ok_and(|size| size >= HOLD);
         #[cfg(not(target_os = "linux"))]
         let patient = false;
-        Self { file, patient, nap: false }
+        #[cfg(unix)]
+        if let Ok(flags) = rustix::fs::fcntl_getfl(&file) {
+            // Without it a read waits as long as anybody holds the pipe.
+            let _ = rustix::fs::fcntl_setfl(&file, flags | rustix::fs::OFlags::NONBLOCK);
+        }
+        Self { file, patient, nap: false, over: Arc::default() }
+    }
+
+    /// Raised by whoever sees the program end.
+    pub fn over(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.over)
+    }
+
+    /// Reads what there is, or waits for more, or for the end.
+    fn wait(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut nap = NAP;
+        loop {
+            // Asked before the read: what the program said last is in the pipe by then.
+            let over = self.over.load(Ordering::Acquire);
+            match self.file.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && over => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    thread::sleep(nap);
+                    nap = (nap * 2).min(LONG_NAP);
+                }
+                done => return done,
+            }
+        }
     }
 }
 
@@ -39,7 +74,7 @@ impl Read for Pipe {
         if self.nap {
             thread::sleep(NAP);
         }
-        let count = self.file.read(buffer)?;
+        let count = self.wait(buffer)?;
         // A small buffer is no sign of a pipe that is nearly empty.
         self.nap = self.patient && count < SMALL && count < buffer.len();
         Ok(count)
@@ -65,5 +100,22 @@ mod tests {
         pipe.read_to_end(&mut read).expect("it reads");
         writer.join().expect("it ends").expect("it wrote");
         assert!(read == data);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_pipe_that_is_held_ends_when_its_program_is_over_and_everything_was_read() {
+        let (from, mut to) = std::io::pipe().expect("a pipe");
+        let mut pipe = Pipe::new(File::from(std::os::fd::OwnedFd::from(from)));
+        let over = pipe.over();
+        let reader = thread::spawn(move || {
+            let mut read = Vec::new();
+            pipe.read_to_end(&mut read).map(|_| read)
+        });
+        thread::sleep(Duration::from_millis(50));
+        to.write_all(b"last words").expect("it writes");
+        over.store(true, Ordering::Release);
+        assert_eq!(reader.join().expect("it ends").expect("it reads"), b"last words");
+        drop(to);
     }
 }

@@ -81,6 +81,7 @@ pub async fn fill(
         .output()
         .map(Pipe::new)
         .ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
+    let over = pipe.over();
     let log = touch.log().clone();
     let packing = tokio::task::spawn_blocking(move || {
         let contents = told.filter(|_| kind == Kind::Custom).map(|told| Contents { told, head: Vec::new(), next: 0 });
@@ -98,6 +99,7 @@ pub async fn fill(
         result.map(|bytes| (sink, bytes, verdict))
     });
     let ended = running.wait(touch.cancel()).await;
+    over.store(true, std::sync::atomic::Ordering::Release);
     let packed = packing.await.map_err(|e| StepError::because("packing", &e))?;
     if let Err(fault) = &packed
         && fault.class != Class::Cancelled
