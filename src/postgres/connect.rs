@@ -170,6 +170,9 @@ fn refused(settings: &Settings, password: bool, error: &tokio_postgres::Error) -
                 said.hint("check `sslmode` and `sslrootcert`, and the server's certificate")
             }
             Some(_) => said.class(Class::Unreachable).hint("is the server running, and are `host` and `port` right?"),
+            None if error.is_closed() => {
+                said.class(Class::Unreachable).hint("the server hung up: is it going down, or full, or starting?")
+            }
             None if !password => said.hint(NO_PASSWORD),
             None => said.hint("check `sslmode`, and whether the server speaks TLS"),
         };
@@ -178,7 +181,7 @@ fn refused(settings: &Settings, password: bool, error: &tokio_postgres::Error) -
         "28P01" | "28000" if password => said.hint("check `user` and `password`, and the server's pg_hba.conf"),
         "28P01" | "28000" => said.hint(NO_PASSWORD),
         "3D000" => said.hint("check `dbname`"),
-        "57P03" => said.class(Class::Unreachable),
+        "57P01" | "57P02" | "57P03" => said.class(Class::Unreachable),
         "53300" => said.class(Class::Transient),
         _ => said,
     }

@@ -121,11 +121,14 @@ pub async fn fill(
 
 /// What `pg_dump` says when trying again may help. It gives no error codes, so its words, and the server's, are all
 /// there is to go by; a server in another language is not understood, and then nothing is tried again.
-const PASSING: [&str; 6] = [
+///
+/// `--lock-wait-timeout` is a statement timeout to the server; `pg_dump` switches every other one off.
+const PASSING: [&str; 7] = [
     "server closed the connection unexpectedly",
     "terminating connection",
     "the database system is starting up",
     "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
     "Connection refused",
     "Connection reset by peer",
 ];
