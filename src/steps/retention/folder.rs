@@ -114,17 +114,26 @@ pub struct Archive {
 /// The archives that count, and why each other file does not.
 pub struct Sorted {
     pub archives: Vec<Archive>,
+    /// Records of such archives that are gone.
+    pub orphans: Vec<Listed>,
     pub others: Vec<(String, String)>,
 }
 
 /// Tells the archives that count from everything else in the folder.
 pub fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> Sorted {
-    let mut sorted = Sorted { archives: Vec::new(), others: Vec::new() };
+    let mut sorted = Sorted { archives: Vec::new(), orphans: Vec::new(), others: Vec::new() };
     let find = |name: &str| listed.iter().find(|l| l.name == name);
     for file in &listed {
         // A record or a pin is spoken of with its archive.
         let beside = [".json", archive::PIN].iter().find_map(|end| file.name.strip_suffix(end));
         if beside.is_some_and(|archive| find(archive).is_some()) {
+            continue;
+        }
+        if let Some(archive) = file.name.strip_suffix(".json")
+            && find(&format!("{archive}.partial")).is_none()
+            && read(look, dir, file).is_ok_and(|r| wanted.refuses(&r).is_none())
+        {
+            sorted.orphans.push(file.clone());
             continue;
         }
         let record = find(&format!("{}.json", file.name));

@@ -23,7 +23,7 @@ use rules::{Candidate, Policy, Verdict, decide};
 ///
 /// At least one `keep_…` rule is needed; what any of them keeps stays. Only complete dumps with a valid record of the same plan, target and database count, and only those are ever
 /// removed, each with its record; `pattern` takes in files without one. A pinned archive (`runplan pin`) stays and takes
-/// nobody's place. They are ordered by the time in their records.
+/// nobody's place; so does one whose time is yet to come, since a clock was wrong. They are ordered by the time in their records.
 /// Symbolic links are not followed. When an earlier step of the run failed nothing is removed, except when that step has
 /// `continue_on_error` and makes no archive or copy.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -118,6 +118,8 @@ pub struct Work {
     verdicts: Vec<Verdict>,
     /// What goes: the archive and, if it has one, its record.
     doomed: Vec<(Listed, Option<Listed>)>,
+    /// Records whose archives are gone, left by a retention that was killed between the two; they go too.
+    orphans: Vec<Listed>,
     /// Each other file, and why it is left alone.
     others: Vec<(String, String)>,
 }
@@ -158,10 +160,11 @@ impl Step for Retention {
         candidates.extend(sorted.archives.iter().map(|a| a.candidate.clone()));
         let hold = hold(look);
         let day = |time: DateTime<Utc>| time.with_timezone(&Local).date_naive();
-        let verdicts = decide(candidates, &policy, &day, hold.as_deref());
+        let verdicts = decide(candidates, &policy, look.now, &day, hold.as_deref());
         let goes = |a: &Archive| verdicts.iter().any(|v| !v.stays && v.name == a.candidate.name);
         let doomed = sorted.archives.into_iter().filter(goes).map(|a| (a.file, a.record)).collect();
-        Ok(Work { dir, verdicts, doomed, others: sorted.others })
+        let orphans = if hold.is_none() { sorted.orphans } else { Vec::new() };
+        Ok(Work { dir, verdicts, doomed, orphans, others: sorted.others })
     }
 
     fn preview(work: &Work) -> Preview {
@@ -173,6 +176,7 @@ impl Step for Retention {
         if lines.is_empty() {
             lines.push(format!("no archive in `{}` counts", work.dir.display()));
         }
+        lines.extend(work.orphans.iter().map(|r| format!("removes the record `{}`: its archive is gone", r.name)));
         lines.extend(work.others.iter().map(|(name, why)| format!("leaves `{name}` alone: {why}")));
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let freed: u64 = work.doomed.iter().map(|(file, record)| size(file, record.as_ref())).sum();
@@ -202,6 +206,12 @@ impl Step for Retention {
                 Err(error) => problems.push(format!("`{}`: {error}", file.name)),
             }
         }
+        for record in &work.orphans {
+            match files::remove(touch, &work.dir, record) {
+                Ok(()) => touch.log().info(format!("removed the record `{}`, whose archive is gone", record.name)),
+                Err(error) => problems.push(format!("`{}`: {error}", record.name)),
+            }
+        }
         if !work.doomed.is_empty() {
             // The names are gone either way; a crash may bring one back, and the next run removes it then.
             let _ = files::flush_dir(touch, &work.dir);
@@ -212,7 +222,7 @@ impl Step for Retention {
         Err(StepError::new(format!(
             "{} of {} could not be removed: {}",
             problems.len(),
-            work.doomed.len(),
+            work.doomed.len() + work.orphans.len(),
             problems.join("; ")
         )))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, TimeDelta, Utc};
 
 /// An archive that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +72,17 @@ impl Period {
 
 /// Decides for each candidate, the newest first; of two of one moment the one whose name is later in the alphabet counts
 /// as newer. `day` tells the calendar day of a moment where the archives are kept. With `hold` nothing goes, whatever the
-/// policy says. A pinned one stays and takes nobody's place.
+/// policy says. A pinned one stays and takes nobody's place; so does one from after `now`, made while a clock was wrong:
+/// it would count as the newest until that day, and push out each one that is made meanwhile.
 pub fn decide(
     mut candidates: Vec<Candidate>,
     policy: &Policy,
+    now: DateTime<Utc>,
     day: &dyn Fn(DateTime<Utc>) -> NaiveDate,
     hold: Option<&str>,
 ) -> Vec<Verdict> {
     candidates.sort_by(|a, b| b.made.cmp(&a.made).then_with(|| b.name.cmp(&a.name)));
-    let newest = candidates.iter().find(|c| !c.pinned).map(|c| c.made);
+    let newest = candidates.iter().find(|c| !c.pinned && c.made <= now).map(|c| c.made);
     let rules = [
         (Period::Day, policy.daily),
         (Period::Week, policy.weekly),
@@ -93,6 +95,12 @@ pub fn decide(
     for candidate in candidates {
         if candidate.pinned {
             verdicts.push(Verdict { name: candidate.name, stays: true, reason: "it is pinned".to_owned() });
+            continue;
+        }
+        if candidate.made > now {
+            let time = candidate.made.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let reason = format!("its time, {time}, is yet to come: was a clock wrong?");
+            verdicts.push(Verdict { name: candidate.name, stays: true, reason });
             continue;
         }
         place = place.saturating_add(1);

@@ -19,7 +19,7 @@ fn names(verdicts: &[Verdict], stays: bool) -> Vec<&str> {
 }
 
 fn run(candidates: Vec<Candidate>, policy: Policy, hold: Option<&str>) -> Vec<Verdict> {
-    decide(candidates, &policy, &|t| t.date_naive(), hold)
+    decide(candidates, &policy, DateTime::<Utc>::MAX_UTC, &|t| t.date_naive(), hold)
 }
 
 fn last(last: u32, min_keep: u32) -> Policy {
@@ -54,6 +54,15 @@ fn a_pinned_one_stays_and_takes_no_place() {
     all[3].pinned = true;
     let verdicts = run(all, last(1, 1), None);
     assert_eq!(names(&verdicts, true), ["a003", "a002", "a000"]);
+}
+
+#[test]
+fn one_from_the_future_stays_and_takes_no_place() {
+    let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(10);
+    let policy = Policy { within: Some(TimeDelta::seconds(1)), ..last(1, 1) };
+    let verdicts = decide(candidates(&[8, 9, 10, 11, 5000]), &policy, now, &|t| t.date_naive(), None);
+    assert_eq!(names(&verdicts, true), ["a004", "a003", "a002", "a001"]);
+    assert!(verdicts[0].reason.contains("1970-01-01T01:23:20Z, is yet to come"), "{verdicts:?}");
 }
 
 #[test]
@@ -273,7 +282,8 @@ fn no_history_breaks_a_promise() {
             }
             let all: Vec<Candidate> = folder.iter().filter_map(|s| judge(s, &wanted).ok()).collect();
             let hold = failed.then_some("the dump failed");
-            let verdicts = decide(all.clone(), &policy, &|t: DateTime<Utc>| -> NaiveDate { t.date_naive() }, hold);
+            let verdicts =
+                decide(all.clone(), &policy, clock, &|t: DateTime<Utc>| -> NaiveDate { t.date_naive() }, hold);
             let doomed: Vec<&str> = names(&verdicts, false);
             held += u64::from(failed);
             removed += doomed.len() as u64;
