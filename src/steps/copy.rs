@@ -176,10 +176,13 @@ fn copy(work: &Work, touch: &Touch) -> Result<Output, StepError> {
     let copied = files::copy(touch, &work.from, &work.to, work.verify, &mut progress);
     let Copied { partial, bytes, sha256 } = copied.map_err(|e| failed("copying to", &work.to, &e))?;
     matches_record(work, expected.as_ref(), bytes, &sha256)?;
-    if work.record {
-        copy_record(work, touch)?;
+    let made = work.record && copy_record(work, touch)?;
+    if let Err(error) = partial.publish() {
+        if made {
+            remove_record(work, touch);
+        }
+        return Err(failed("publishing", &work.to, &error));
     }
-    partial.publish().map_err(|e| failed("publishing", &work.to, &e))?;
     Ok(output(work, bytes, sha256))
 }
 
@@ -237,13 +240,26 @@ fn there(work: &Work, touch: &Touch, record: Option<&Record>) -> Result<Output, 
     Ok(output(work, bytes, sha256))
 }
 
-fn copy_record(work: &Work, touch: &Touch) -> Result<(), StepError> {
+/// Copies the record; whether it was not there already.
+fn copy_record(work: &Work, touch: &Touch) -> Result<bool, StepError> {
     let (from, to) = (Record::path_of(&work.from), Record::path_of(&work.to));
     if files::exists(touch.look(), &to) && files::hash(touch, &to).ok() == files::hash(touch, &from).ok() {
-        return Ok(());
+        return Ok(false);
     }
     let copied = files::copy(touch, &from, &to, work.verify, &mut |_| {}).and_then(|c| c.partial.publish());
-    copied.map_err(|e| StepError::because(format!("copying the record to `{}`", to.display()), &e))
+    copied.map_err(|e| StepError::because(format!("copying the record to `{}`", to.display()), &e))?;
+    Ok(true)
+}
+
+/// A record without its copy only stands in the way.
+fn remove_record(work: &Work, touch: &Touch) {
+    let path = Record::path_of(&work.to);
+    if let Ok(Some(record)) = files::at(touch.look(), &path)
+        && !files::exists(touch.look(), &work.to)
+    {
+        // What cannot be removed counts for nothing.
+        let _ = files::remove(touch, &work.dir, &record);
+    }
 }
 
 fn mounted(look: &Look, dir: &Path) -> Result<bool, StepError> {
