@@ -113,7 +113,16 @@ fn clear_dead(touch: &Touch, to: &Path) {
             name.strip_prefix(before).and_then(|n| n.strip_suffix(".partial")).and_then(|n| n.strip_suffix(after));
         if middle.is_some_and(|id| id != own && super::is_run_id(id)) && entry.file_type().is_ok_and(|t| t.is_file()) {
             // Where locks are not known, nobody can tell a live one from a dead one.
-            if File::open(entry.path()).is_ok_and(|f| f.try_lock().is_ok()) && fs::remove_file(entry.path()).is_ok() {
+            let Ok(file) = File::open(entry.path()) else { continue };
+            if file.try_lock().is_err() {
+                continue;
+            }
+            // Its record gets its name a moment earlier. The half file goes last, since it is what tells the two by.
+            let finished = name.strip_suffix(".partial").unwrap_or(&name);
+            if dir.join(finished).symlink_metadata().is_err() {
+                let _ = fs::remove_file(dir.join(format!("{finished}.json")));
+            }
+            if fs::remove_file(entry.path()).is_ok() {
                 touch.log().info(format!("removed `{name}`, which a run that was killed left unfinished"));
             }
         }
