@@ -109,7 +109,8 @@ impl JsonSchema for Secret {
 /// Takes every known secret, in every form it may have been given on the way, out of a text.
 ///
 /// The forms: as it is, each line of a value of several lines, percent-encoded, base64 (standard and URL-safe, at each of
-/// the three alignments, so also inside an SMTP `AUTH PLAIN`), and escaped once to three times as JSON or Rust `Debug` do.
+/// the three alignments, so also inside an SMTP `AUTH PLAIN`), and escaped once to three times as JSON
+/// (also in ASCII alone) or Rust `Debug` do.
 /// The longest match wins. Texts are given line by line; a secret is never cut by a buffer's edge.
 #[derive(Clone, Default)]
 pub struct Redactor(Option<Arc<AhoCorasick>>);
@@ -175,6 +176,13 @@ fn forms(text: &str) -> Vec<String> {
     let mut forms = vec![text.to_owned()];
     let mut escaped = text.to_owned();
     let mut debug = text.to_owned();
+    for upper in [false, true] {
+        let mut ascii = text.to_owned();
+        for _ in 0..3 {
+            ascii = escaped_to_ascii(&ascii, upper);
+            forms.push(ascii.clone());
+        }
+    }
     for _ in 0..3 {
         escaped = serde_json::to_string(&escaped).map(|s| s[1..s.len() - 1].to_owned()).unwrap_or_default();
         debug = format!("{debug:?}");
@@ -182,7 +190,8 @@ fn forms(text: &str) -> Vec<String> {
         forms.push(escaped.clone());
         forms.push(debug.clone());
     }
-    for keep in ["-_.~", "-_.!~*'()", "*-._", ""] {
+    // Python and PHP, JavaScript's two, forms, everything; Python again, which leaves the slash by default.
+    for keep in ["-_.~", "-_.!~*'()", "-_.!~*'();/?:@&=+$,#", "*-._", "", "-_.~/"] {
         let (upper, lower) = percent(text, keep);
         forms.push(upper.replace("%20", "+"));
         forms.push(upper);
@@ -196,6 +205,22 @@ fn forms(text: &str) -> Vec<String> {
         }
     }
     forms
+}
+
+/// The text as a JSON text in ASCII alone, without its quotes: what Python, PHP and others write by default.
+fn escaped_to_ascii(text: &str, upper: bool) -> String {
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let mut out = String::new();
+    for c in json.get(1..json.len().saturating_sub(1)).unwrap_or_default().chars() {
+        if c.is_ascii() {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out += &if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+        }
+    }
+    out
 }
 
 fn percent(text: &str, keep: &str) -> (String, String) {
@@ -250,6 +275,17 @@ mod tests {
             assert!(!masked.contains("w$rd") && !masked.contains("w%24rd"), "{masked}");
         }
         assert_eq!(redactor.mask("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn what_others_leave_or_escape_by_default_is_masked() {
+        let redactor = Redactor::new([&Secret::new("é/+& 𝄞key")]);
+        for text in [r"\u00e9/+& \ud834\udd1ekey", r"\u00E9/+& \uD834\uDD1Ekey", r"\\u00e9/+& \\ud834\\udd1ekey"] {
+            assert_eq!(redactor.mask(text), MASK, "{text}");
+        }
+        for text in ["%C3%A9/%2B%26%20%F0%9D%84%9Ekey", "%C3%A9/+&%20%F0%9D%84%9Ekey"] {
+            assert_eq!(redactor.mask(text), MASK, "{text}");
+        }
     }
 
     #[test]
