@@ -1,0 +1,87 @@
+//! A `pg_dump` that misbehaves, in the ways that `tests/pg_dump.rs` does not show.
+
+use std::time::{Duration, Instant};
+
+use crate::night::{Night, bytes};
+use crate::world::Run;
+
+/// What a failed night leaves as it was, and whom it told.
+fn night_fails(night: &Night, code: i32, says: &str) -> Run {
+    let before = (bytes(&night.world.path("backups")), bytes(&night.world.path("share")), night.server.mails().len());
+    let run = night.run(&[]).ends(code).says(says);
+    assert!(bytes(&night.world.path("backups")) == before.0, "{:?}", night.world.names("backups"));
+    assert!(bytes(&night.world.path("share")) == before.1, "{:?}", night.world.names("share"));
+    let mails = night.mails(before.2);
+    assert_eq!(mails.len(), 1, "{}", run.said);
+    assert!(mails[0].part("text").contains(says), "{}", mails[0].part("text"));
+    run
+}
+
+#[test]
+fn one_that_hangs_is_stopped_by_the_timeout_of_its_step() {
+    let mut night = Night::new();
+    night.two_good_nights();
+    night.edit("uses: pg_dump\n", "uses: pg_dump\n    timeout: 1s\n");
+    for script in [
+        // Silent, after a half, deaf to SIGTERM with a child, and with its output closed.
+        "exec sleep 300",
+        "printf PGDMPxxxx; sleep 300 & echo $! > pid; wait",
+        "trap '' TERM; printf PGDMPxxxx; while :; do sleep 1; done",
+        "printf PGDMPxxxx; exec >&-; exec sleep 300",
+    ] {
+        night.dumper(script);
+        let clock = Instant::now();
+        night_fails(&night, 1, "1s");
+        assert!(clock.elapsed() < Duration::from_secs(25), "{script}: {:?}", clock.elapsed());
+    }
+    let pid = std::fs::read_to_string(night.world.path("pid")).expect("a pid");
+    let state = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output().expect("ps");
+    let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+    assert!(state.is_empty() || state.starts_with('Z'), "left behind: {state}");
+}
+
+#[test]
+fn one_that_closes_its_output_and_goes_on_is_waited_for_and_judged_by_its_end() {
+    let mut night = Night::new();
+    night.two_good_nights();
+    // It has said all that it will say, works on, and then fails: what it said counts for nothing.
+    night.dumper("cat /dev/null; printf PGDMPxxxx; exec >&-; sleep 1; echo 'late trouble' >&2; exit 1");
+    night_fails(&night, 1, "late trouble");
+}
+
+#[test]
+fn one_that_never_stops_complaining_neither_fills_the_memory_nor_the_mail() {
+    let mut night = Night::new();
+    night.two_good_nights();
+    night.edit("uses: pg_dump\n", "uses: pg_dump\n    timeout: 2s\n");
+    night.dumper("printf PGDMPxxxx; exec yes 'pg_dump: warning: the same again, and again, and again' >&2");
+    let run = night_fails(&night, 1, "2s");
+    assert!(run.said.contains("the same again"));
+    let mails = night.server.mails();
+    let mail = mails.last().expect("a mail");
+    assert!(mail.raw.len() < 9 << 20, "{} bytes", mail.raw.len());
+    let attached = mail.attachments();
+    assert!(attached.iter().all(|(_, _, bytes, _)| *bytes <= (5 << 20) + 2), "{:?}", attached.first().map(|a| a.2));
+    // A line without an end, too.
+    night.dumper("printf PGDMPxxxx; exec tr '\\0' x < /dev/zero >&2");
+    let run = night_fails(&night, 1, "2s");
+    assert!(run.said.contains("is left out") && run.said.len() < 1 << 20, "{}", run.said.len());
+}
+
+#[test]
+fn a_grandchild_that_holds_the_pipes_holds_nothing_up_and_makes_no_bad_night_good() {
+    let mut night = Night::new();
+    night.two_good_nights();
+    night.dumper("sleep 300 & echo $! > pid; printf PGDMPxxxx; echo 'out of sorts' >&2; exit 1");
+    let clock = Instant::now();
+    night_fails(&night, 1, "out of sorts");
+    assert!(clock.elapsed() < Duration::from_secs(20), "{:?}", clock.elapsed());
+    // One in a session of its own is beyond reach of a signal to the group.
+    night.dumper("setsid sh -c 'echo $$ > pid; exec sleep 60' & printf PGDMPxxxx; sleep 1; exit 1");
+    let clock = Instant::now();
+    night_fails(&night, 1, "exit status 1");
+    let waited = clock.elapsed();
+    let pid = std::fs::read_to_string(night.world.path("pid")).expect("a pid");
+    let _ = std::process::Command::new("kill").args(["-KILL", pid.trim()]).status();
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
+}
