@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Work;
 use super::codes::{DUPLICATE_ID, FAULT, MISSING_PARAM};
-use super::fits::type_of;
+use super::fits::{of_kind, property, type_of};
 use super::names::{Area, Place, conjuncts};
 use super::shape::{Rules, What, meant};
 use crate::diag::Finding;
@@ -195,7 +195,11 @@ impl<'a> Work<'a> {
         let defaults = self.defaults(name);
         self.parameters(step, schema, defaults, &place);
         self.literals.set(false);
-        for fault in entry.check(&Value::Object(self.merged(step))) {
+        let faults = entry.check(&Value::Object(self.merged(step)));
+        if !faults.iter().any(|f| f.pointer.starts_with("/archive")) {
+            self.open_archive(step, schema, defaults);
+        }
+        for fault in faults {
             let given = step.with.and_then(|w| w.at(&fault.pointer)).or_else(|| defaults?.at(&fault.pointer));
             let span = match given {
                 Some((node, key)) if fault.at_key => key.unwrap_or(node.span),
@@ -207,6 +211,28 @@ impl<'a> Work<'a> {
                 Some(help) => finding.help(help),
                 None => finding,
             });
+        }
+    }
+
+    /// An archive that is to be encrypted and has no password: a run would stop there, so the plan does.
+    fn open_archive(&self, step: &StepAt<'a>, schema: &Value, defaults: Option<&'a Node>) {
+        let Some(archive) = schema.pointer("/properties/archive").map(|s| of_kind(s, "object")) else { return };
+        let has = |key: &str| property(archive, key).is_some();
+        let given = step.with.and_then(|w| w.entry("archive")).or_else(|| defaults?.entry("archive"));
+        let Some(entry) = given.filter(|_| has("password") && has("encryption")) else { return };
+        let Kind::Map(keys) = &entry.value.kind else { return };
+        let encryption = entry.value.get("encryption").and_then(Node::text).unwrap_or_default();
+        let password = entry.value.get("password");
+        let missing = password.is_none_or(|p| matches!(p.kind, Kind::Null) || p.text() == Some(""));
+        // A key that is misspelt has its finding.
+        let known =
+            || archive.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k.as_str());
+        let near = |key: &str| if has(key) { None } else { meant(keys, key, known()) };
+        let misspelt = keys.iter().any(|k| matches!(near(&k.key), Some("password" | "encryption")));
+        if missing && !misspelt && encryption != "none" && !encryption.contains("${{") {
+            let span = password.map_or(entry.key_span, |p| p.span);
+            let finding = Finding::error(FAULT, span, "the archive is to be encrypted and has no password");
+            self.push(finding.help("give it one, like `password: ${{ secrets.zip }}`, or write `encryption: none`"));
         }
     }
 

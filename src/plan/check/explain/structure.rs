@@ -168,8 +168,21 @@ steps:
     Explanation {
         code: codes::FAULT,
         title: "parameters that do not go together",
-        text: "Some parameters exclude or need each other; the executor says which.",
-        wrong: "",
-        right: "",
+        text: "Some parameters exclude or need each other; the executor says which. An archive is encrypted unless it says otherwise, and then needs a password.",
+        wrong: r#"version: 1
+name: night
+steps:
+  - uses: pg_dump
+    timeout: 2h
+    with: { archive: { path: "b/${{ run.id }}.zip" } }
+"#,
+        right: r#"version: 1
+name: night
+secrets: { zip: { env: ZIP } }
+steps:
+  - uses: pg_dump
+    timeout: 2h
+    with: { archive: { path: "b/${{ run.id }}.zip", password: "${{ secrets.zip }}" } }
+"#,
     },
 ];
