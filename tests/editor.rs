@@ -1,6 +1,6 @@
 //! The schema in a real editor's language server, over its protocol: what it offers, what it says, what it marks.
 //!
-//! `RUNPLAN_YAML_LANGUAGE_SERVER` names the program of `yaml-language-server` (from npm); without it nothing is tried.
+//! Run by `tests/sandbox cargo test`, which installs `yaml-language-server` from npm.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -126,7 +126,8 @@ impl Drop for Server {
 
 #[test]
 fn an_editor_completes_explains_and_marks() {
-    let Ok(program) = std::env::var("RUNPLAN_YAML_LANGUAGE_SERVER") else { return };
+    let program = std::env::var("RUNPLAN_YAML_LANGUAGE_SERVER");
+    let program = program.expect("a language server: run `tests/sandbox cargo test`");
     let mut server = Server::start(&program);
     let head = "version: 1\nname: n\nsteps:\n";
 

@@ -18,8 +18,7 @@
 //! | the second folder is not mounted | `share::a_share_that_is_not_mounted_gets_nothing_and_loses_nothing_and_the_night_fails` |
 //! | the alert fails exactly then | `alert`, all of it; `disk::with_no_space_anywhere_the_mail_still_goes`; `tests/email.rs`: `the_alert_goes_whatever_failed` |
 //! | VACUUM lies or hurts | `tests/executors/vacuum.rs`, `tests/vacuum.rs`; `server::a_connection_cut_during_vacuum_fails_that_step_and_is_recorded_nowhere` |
-//!
-//! Restore and verify are not among them: no executor of theirs exists so far.
+//! | restore or verify says success and restored nothing | `tests/executors/proof.rs`: `what_was_lost_on_the_way_is_named`, `no_flipped_bit_goes_unnoticed` |
 
 mod alert;
 mod disk;
