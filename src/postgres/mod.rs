@@ -1,7 +1,6 @@
 //! Connection settings and TLS, queries, patterns, versions of server and tools, what a dump and a database
 //! hold.
 
-pub mod blocks;
 mod connect;
 mod databases;
 pub mod evidence;
@@ -9,6 +8,7 @@ mod manifest;
 mod passfile;
 mod pattern;
 mod program;
+pub mod rows;
 mod settings;
 mod text;
 pub mod toc;

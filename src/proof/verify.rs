@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::archive::read::{Archive, Item};
 use crate::archive::{self, Record};
 use crate::files;
-use crate::postgres::blocks;
+use crate::postgres::rows;
 use crate::postgres::toc::{Toc, Unread};
 use crate::postgres::{MANIFEST, MANIFEST_LIMIT, Manifest};
 use crate::step::{Look, StepError, Touch};
@@ -233,10 +233,10 @@ fn contents(from: &mut impl Read, manifest: &Manifest) -> Result<(u64, u64), Str
 }
 
 /// A whole dump in the custom format: its table of contents and its data, all that the first promises among the second.
-fn whole(from: &mut impl Read) -> Result<(Toc, blocks::Found), String> {
+fn whole(from: &mut impl Read) -> Result<(Toc, rows::Found), String> {
     let (toc, rest) = head(from)?;
     let mut chained = rest.as_slice().chain(from);
-    let found = blocks::read(&mut chained, &toc).map_err(|e| e.to_string())?;
+    let found = rows::read(&mut chained, &toc).map_err(|e| e.to_string())?;
     match toc.entries.iter().find(|e| e.data && !found.contains_key(&e.id)) {
         Some(entry) => {
             Err(format!("the dump promises the data of `{}` ({}) and does not have it", entry.name, entry.kind))
