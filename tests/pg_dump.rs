@@ -179,7 +179,7 @@ fn a_lost_connection_is_tried_again_by_default() {
     let dir = tempfile::tempdir().expect("a folder");
     let program = fake(
         dir.path(),
-        "echo x >> tries; [ $(wc -l < tries) -ge 3 ] && { printf PGDMPxxxx; exit; }; echo 'pg_dump: error: server closed the connection unexpectedly' >&2; exit 1",
+        "echo x >> tries; [ $(wc -l < tries) -ge 3 ] && { printf PGDMPxxxxxx; exit; }; echo 'pg_dump: error: server closed the connection unexpectedly' >&2; exit 1",
     );
     let plan = PLAN.replace("PROGRAM", &format!("program: {}", program.display()));
     let plan = plan.replace("    uses: pg_dump\n", "    uses: pg_dump\n    retry: { attempts: 3, delay: 10ms }\n");
@@ -199,7 +199,7 @@ fn a_lost_connection_is_tried_again_by_default() {
 fn what_a_pg_dump_leaves_behind_does_not_hold_the_night_up() {
     let dir = tempfile::tempdir().expect("a folder");
     // The child keeps the pipe open for a minute; the run must not wait for it.
-    let program = fake(dir.path(), "sleep 60 & printf PGDMPxxxx; exit 0");
+    let program = fake(dir.path(), "sleep 60 & printf PGDMPxxxxxx; exit 0");
     let clock = std::time::Instant::now();
     let output = runplan(dir.path(), Some(&program), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

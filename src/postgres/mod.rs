@@ -1,6 +1,7 @@
 //! Connection settings and TLS, queries, patterns, versions of server and tools, what a dump and a database
 //! hold.
 
+mod blocks;
 mod connect;
 mod databases;
 pub mod evidence;

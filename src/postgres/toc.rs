@@ -3,6 +3,8 @@
 //! The format is that of PostgreSQL's `src/bin/pg_dump/pg_backup_archiver.c` (`ReadHead`, `ReadToc`) and
 //! `pg_backup_custom.c` (`_ReadExtraToc`), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (PostgreSQL 17).
 
+pub use super::blocks::Blocks;
+
 /// What the dump begins with.
 const MAGIC: &[u8] = b"PGDMP";
 /// The oldest and the newest version of the format that is read.
@@ -20,8 +22,8 @@ pub struct Toc {
     pub entries: Vec<Entry>,
     /// Bytes that it takes; data follows.
     pub bytes: usize,
-    /// Bytes of an integer in what follows, without its sign.
-    pub(super) int: usize,
+    /// Bytes of a number after its sign.
+    int: usize,
 }
 
 /// One thing in the dump.
@@ -90,6 +92,11 @@ impl Toc {
             entries.push(entry(&mut from, version)?);
         }
         Ok(Self { version, server, entries, bytes: from.at, int: from.int })
+    }
+
+    /// A reader of the data that follows, which knows whether it is all there.
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.int, self.entries.iter().filter(|e| e.data).map(|e| e.id))
     }
 
     /// The entries of that kind.

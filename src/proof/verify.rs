@@ -214,12 +214,12 @@ fn contents(from: &mut impl Read, manifest: &Manifest) -> Result<(u64, u64), Str
         let place = format!("`{}.{}`", wanted.schema, wanted.name);
         let entry = toc.of("TABLE DATA").find(|e| e.schema.as_deref() == Some(&wanted.schema) && e.name == wanted.name);
         let entry = entry.ok_or_else(|| format!("the table {place} is missing in the dump"))?;
-        let block =
-            found.get(&entry.id).ok_or_else(|| format!("the rows of the table {place} are missing in the dump"))?;
+        let found = found.get(&entry.id).copied();
+        let found = found.ok_or_else(|| format!("the rows of the table {place} are missing in the dump"))?;
         if !entry.copied {
             continue;
         }
-        let counted = block.rows.ok_or_else(|| format!("the rows of the table {place} break off in the dump"))?;
+        let counted = found.ok_or_else(|| format!("the rows of the table {place} break off in the dump"))?;
         if i64::try_from(counted) != Ok(wanted.rows) {
             return Err(format!(
                 "the table {place} has {counted} rows in the dump, and the manifest says {}",

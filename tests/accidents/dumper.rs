@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::night::{Night, bytes};
-use crate::world::Run;
+use crate::world::{Run, World};
 
 /// What a failed night leaves as it was, and whom it told.
 fn night_fails(night: &Night, code: i32, says: &str) -> Run {
@@ -15,6 +15,89 @@ fn night_fails(night: &Night, code: i32, says: &str) -> Run {
     assert_eq!(mails.len(), 1, "{}", run.said);
     assert!(mails[0].part("text").contains(says), "{}", mails[0].part("text"));
     run
+}
+
+/// A real dump in the custom format, with tables, large objects and more than one block of data.
+fn real_dump(world: &World) -> Vec<u8> {
+    world.sql("CREATE TABLE u AS SELECT g, repeat(md5(g::text), 4) AS m FROM generate_series(1, 3000) g; CREATE TABLE v (id int)");
+    world.sql("SELECT lo_from_bytea(0, 'large'); CREATE SEQUENCE q; CREATE VIEW w AS SELECT * FROM t");
+    let dump = std::process::Command::new("pg_dump").args(["-Fc", "--compress=0", "-d", world.db()]).output();
+    let dump = dump.expect("pg_dump");
+    assert!(dump.status.success() && dump.stdout.len() > 300_000, "{}", dump.stdout.len());
+    dump.stdout
+}
+
+#[test]
+fn a_dump_cut_anywhere_is_no_dump_even_when_pg_dump_says_that_all_went_well() {
+    let mut night = Night::new();
+    let dump = real_dump(&night.world);
+    night.world.write("whole", &dump);
+    night.dumper("cat ../whole 2>/dev/null || cat whole");
+    night.run(&[]).ends(0);
+    night.run(&[]).ends(0);
+    let mut taken = Vec::new();
+    let length = dump.len();
+    for cut in [
+        7,
+        300,
+        3000,
+        length / 8,
+        length / 3,
+        length / 2,
+        length - length / 8,
+        length - 5000,
+        length - 600,
+        length - 6,
+        length - 1,
+    ] {
+        night.dumper(&format!("head -c {cut} whole"));
+        let mails = night.server.mails().len();
+        let run = night.run(&[]);
+        if run.code == Some(0) {
+            taken.push(cut);
+            continue;
+        }
+        run.ends(1).says("`pg_dump` ended well and");
+        assert_eq!(night.mails(mails).len(), 1);
+    }
+    assert_eq!(taken, Vec::<usize>::new(), "of {length} bytes: taken for whole dumps");
+}
+
+#[test]
+fn no_honest_dump_is_taken_for_a_cut_one() {
+    let mut night = Night::new();
+    real_dump(&night.world);
+    night.world.sql(
+        "CREATE MATERIALIZED VIEW mv AS SELECT * FROM u; CREATE TABLE p (id int) PARTITION BY RANGE (id);
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); INSERT INTO p SELECT generate_series(1, 50);
+         CREATE UNLOGGED TABLE ul AS SELECT 1; SELECT lo_create(0), lo_from_bytea(0, decode(repeat('ab', 50000), 'hex'));
+         CREATE TABLE none (); CREATE TABLE wide AS SELECT repeat('x', 3000000) AS t",
+    );
+    night.edit("archive:", "extra_args: [EXTRA]\n      archive:");
+    let plan = night.plan.clone();
+    for extra in [
+        "",
+        "-Z0",
+        "-Z6",
+        "--schema-only",
+        "--data-only",
+        "--section=pre-data",
+        "--section=data",
+        "--section=post-data",
+        "--no-blobs",
+        "--inserts",
+        "--rows-per-insert=7",
+        "--exclude-table-data=u",
+        "--table=t",
+        "--schema=public",
+        "--no-unlogged-table-data",
+        "--clean",
+        "--create",
+        "--load-via-partition-root",
+    ] {
+        night.plan = plan.replace("EXTRA", extra);
+        night.run(&[]).ends(0).never_says("cannot be seen");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Work;
 use crate::archive::{Bare, Pipe, Sealed, Writer};
-use crate::postgres::toc::{Toc, Unread};
+use crate::postgres::toc::{Blocks, Toc, Unread};
 use crate::process::{self, Job};
 use crate::step::{Class, Progress, StepError, Touch, Unit};
 
@@ -84,7 +84,7 @@ pub async fn fill(
     let over = pipe.over();
     let log = touch.log().clone();
     let packing = tokio::task::spawn_blocking(move || {
-        let contents = told.filter(|_| kind == Kind::Custom).map(|told| Contents { told, head: Vec::new(), next: 0 });
+        let contents = (kind == Kind::Custom).then(|| Contents { told, next: 0, state: State::Head(Vec::new()) });
         let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
         let mut step = 0;
         let result = sink.put(name, &mut from, &mut |done| {
@@ -94,6 +94,9 @@ pub async fn fill(
             }
         });
         let verdict = from.verdict();
+        if let Some(State::Unread(why)) = from.contents.as_ref().map(|c| &c.state) {
+            log.warn(format!("whether the dump is whole cannot be seen: its table of contents {why}"));
+        }
         // The pipe is closed here, so that a program whose output nobody takes any more ends.
         drop(from);
         result.map(|bytes| (sink, bytes, verdict))
@@ -167,41 +170,57 @@ struct Checked<R> {
     seen: usize,
     same: bool,
     tail: Vec<u8>,
-    /// Still to be read: the table of contents.
+    /// Of a dump in the custom format: its table of contents, and the data behind it.
     contents: Option<Contents>,
 }
 
-/// The head of a dump, gathered until its table of contents is whole.
+/// What a dump says that it holds, and whether that follows.
 struct Contents {
-    told: oneshot::Sender<Toc>,
-    head: Vec<u8>,
+    /// Who wants to know the table of contents.
+    told: Option<oneshot::Sender<Toc>>,
     /// How many bytes there must be for the next try, so that all tries together cost no more than the last.
     next: usize,
+    state: State,
+}
+
+enum State {
+    /// The head, gathered until the table of contents is whole.
+    Head(Vec<u8>),
+    Data(Blocks),
+    /// A table of contents that cannot be read, for example that of a newer `pg_dump`.
+    Unread(String),
 }
 
 /// The longest head that is gathered, in bytes; a database with more in its catalog is dumped without evidence.
 const HEAD: usize = 256 << 20;
 
 impl Contents {
-    /// Takes more of the head; gives itself back while it is not whole.
-    fn take(mut self, more: &[u8]) -> Option<Self> {
-        self.head.extend_from_slice(more);
+    fn take(&mut self, more: &[u8]) {
+        let head = match &mut self.state {
+            State::Head(head) => head,
+            State::Data(blocks) => return blocks.take(more),
+            State::Unread(_) => return,
+        };
+        head.extend_from_slice(more);
         // Nothing more comes after an empty piece.
-        if self.head.len() < self.next && !more.is_empty() {
-            return Some(self);
+        if head.len() < self.next && !more.is_empty() {
+            return;
         }
-        match Toc::parse(&self.head) {
-            Err(Unread::Short) if self.head.len() < HEAD => {
-                self.next = self.head.len() * 2;
-                Some(self)
-            }
-            // Nobody is told: what is dumped then remains unknown, and the dump is as good.
-            Err(_) => None,
+        match Toc::parse(head) {
+            Err(Unread::Short) if head.len() < HEAD => self.next = head.len() * 2,
+            Err(Unread::Short) => self.state = State::Unread(format!("has more than {} MiB", HEAD >> 20)),
+            Err(Unread::Broken(why)) => self.state = State::Unread(why),
             Ok(toc) => {
+                let mut blocks = toc.blocks();
+                blocks.take(&head[toc.bytes..]);
+                self.state = State::Data(blocks);
                 // Whoever asked may be gone, when the run was stopped.
-                let _ = self.told.send(toc);
-                None
+                let _ = self.told.take().map(|told| told.send(toc));
             }
+        }
+        if matches!(self.state, State::Unread(_)) {
+            // Nobody waits for a table of contents that never comes.
+            self.told = None;
         }
     }
 }
@@ -211,6 +230,11 @@ impl<R> Checked<R> {
     fn verdict(&self) -> Result<(), &'static str> {
         if !self.same || self.seen < self.kind.head().len() {
             return Err("wrote no dump");
+        }
+        match self.contents.as_ref().map(|c| &c.state) {
+            Some(State::Head(_)) => return Err("its dump is cut short in its table of contents"),
+            Some(State::Data(blocks)) => return blocks.whole(),
+            Some(State::Unread(_)) | None => {}
         }
         match self.kind.end() {
             Some(end) if !String::from_utf8_lossy(&self.tail).contains(end) => Err("its dump has no end"),
@@ -227,7 +251,9 @@ impl<R: Read> Read for Checked<R> {
         let common = head.len().min(count);
         self.same &= head[..common] == buffer[..common];
         self.seen = self.seen.saturating_add(count);
-        self.contents = self.contents.take().and_then(|c| c.take(&buffer[..count]));
+        if let Some(contents) = &mut self.contents {
+            contents.take(&buffer[..count]);
+        }
         if self.kind.end().is_some() {
             self.tail.extend_from_slice(&buffer[count.saturating_sub(TAIL)..count]);
             let surplus = self.tail.len().saturating_sub(TAIL);
