@@ -10,7 +10,7 @@ use crate::world::{PASSWORD, Run, World};
 
 /// Kills in all, shared out over the worlds, which are killed side by side.
 const KILLS: u32 = 200;
-const WORLDS: u32 = 2;
+const WORLDS: u32 = 4;
 /// Another one gives other moments: `RUNPLAN_KILL_SEED`.
 const SEED: u64 = 20_261_122;
 
