@@ -127,8 +127,9 @@ fn one_that_hangs_is_stopped_by_the_timeout_of_its_step() {
 fn one_that_closes_its_output_and_goes_on_is_waited_for_and_judged_by_its_end() {
     let mut night = Night::new();
     night.two_good_nights();
-    // It has said all that it will say, works on, and then fails: what it said counts for nothing.
-    night.dumper("cat /dev/null; printf PGDMPxxxx; exec >&-; sleep 1; echo 'late trouble' >&2; exit 1");
+    // It has said all there is to say, works on, and then fails: what it said counts for nothing.
+    night.world.write("whole", real_dump(&night.world));
+    night.dumper("cat whole; exec >&-; sleep 1; echo 'late trouble' >&2; exit 1");
     night_fails(&night, 1, "late trouble");
 }
 
