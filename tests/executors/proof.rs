@@ -177,7 +177,7 @@ fn what_was_lost_on_the_way_is_named() {
         (
             "half a dump",
             "files['database.dump'] = files['database.dump'][:-40]; manifest['dump_bytes'] -= 40",
-            Some("breaks off"),
+            Some("cut short"),
             "pg_restore",
         ),
         ("another size", "manifest['dump_bytes'] += 1", Some("the manifest says"), ""),
