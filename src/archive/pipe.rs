@@ -14,8 +14,9 @@ const HOLD: usize = 1 << 20;
 const SMALL: usize = 128 * 1024;
 /// How long it is then left to fill.
 const NAP: Duration = Duration::from_millis(1);
-/// The longest wait for a pipe that is empty, which is also how late its end may be seen.
-const LONG_NAP: Duration = Duration::from_millis(16);
+/// How long an empty pipe is waited for before it is asked whether the program is over, in nanoseconds.
+#[cfg(unix)]
+const LOOK: i64 = 50_000_000;
 
 /// The reading end of a pipe, enlarged where the system knows how.
 ///
@@ -38,11 +39,6 @@ impl Pipe {
         let patient = rustix::pipe::fcntl_setpipe_size(&file, HOLD).is_ok_and(|size| size >= HOLD);
         #[cfg(not(target_os = "linux"))]
         let patient = false;
-        #[cfg(unix)]
-        if let Ok(flags) = rustix::fs::fcntl_getfl(&file) {
-            // Without it a read waits as long as anybody holds the pipe.
-            let _ = rustix::fs::fcntl_setfl(&file, flags | rustix::fs::OFlags::NONBLOCK);
-        }
         Self { file, patient, nap: false, over: Arc::default() }
     }
 
@@ -51,21 +47,26 @@ impl Pipe {
         Arc::clone(&self.over)
     }
 
-    /// Reads what there is, or waits for more, or for the end.
-    fn wait(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut nap = NAP;
+    /// Waits until a read gives something at once; false at the end of a pipe that somebody else still holds.
+    #[cfg(unix)]
+    fn wait(&self) -> io::Result<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
         loop {
-            // Asked before the read: what the program said last is in the pipe by then.
+            // Asked before the pipe is: what the program said last is in it by then.
             let over = self.over.load(Ordering::Acquire);
-            match self.file.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && over => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    thread::sleep(nap);
-                    nap = (nap * 2).min(LONG_NAP);
-                }
-                done => return done,
+            let limit = Timespec { tv_sec: 0, tv_nsec: if over { 0 } else { LOOK } };
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&limit)) {
+                Ok(0) if over => return Ok(false),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    #[cfg(not(unix))]
+    fn wait(&self) -> io::Result<bool> {
+        Ok(true)
     }
 }
 
@@ -74,7 +75,10 @@ impl Read for Pipe {
         if self.nap {
             thread::sleep(NAP);
         }
-        let count = self.wait(buffer)?;
+        if !self.wait()? {
+            return Ok(0);
+        }
+        let count = self.file.read(buffer)?;
         // A small buffer is no sign of a pipe that is nearly empty.
         self.nap = self.patient && count < SMALL && count < buffer.len();
         Ok(count)
