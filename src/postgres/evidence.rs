@@ -26,7 +26,7 @@ pub struct Table {
     pub schema: String,
     pub name: String,
     pub rows: i64,
-    /// See [`checksum_of`]; none unless it was asked for.
+    /// Its content as one number; none unless it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<String>,
 }
