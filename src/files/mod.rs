@@ -102,3 +102,6 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     }
     builder.create(dir)
 }
+
+#[cfg(test)]
+mod tests;

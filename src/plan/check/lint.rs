@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Work;
 use super::codes::{
-    CONSTANT_WHEN, IDLE_RETRY, LOOKS_LIKE_TEMPLATE, NEVER_RUNS, NO_ADDRESS, NO_TIMEOUT, RETENTION_ELSEWHERE,
+    CONSTANT_WHEN, FAULT, IDLE_RETRY, LOOKS_LIKE_TEMPLATE, NEVER_RUNS, NO_ADDRESS, NO_TIMEOUT, RETENTION_ELSEWHERE,
     RETENTION_FIRST, UNUSED,
 };
 use super::names::bare;
@@ -160,6 +160,17 @@ impl<'a> Work<'a> {
                 self.push(finding.related(later.uses.map_or(later.node.span, |u| u.span), "which comes later"));
             }
             let with = self.merged(step);
+            if !with.contains_key("database")
+                && let Some(dump) = self.steps.iter().find(|s| self.dumps_another(s))
+            {
+                let message = format!(
+                    "{} must say whose archives it keeps: {} dumps another database than the plan's",
+                    step.label, dump.label
+                );
+                let finding =
+                    Finding::error(FAULT, span, message).help("give it `database`, the name that the dump names");
+                self.push(finding.related(dump.uses.map_or(dump.node.span, |u| u.span), "which dumps another one"));
+            }
             // Another plan's archives lie where that plan says.
             let Some(dir) = with.get("dir").and_then(Value::as_str).filter(|_| !with.contains_key("plan")) else {
                 continue;
@@ -185,6 +196,14 @@ impl<'a> Work<'a> {
                 });
             }
         }
+    }
+
+    /// Whether a step dumps a database that it names itself, otherwise than the plan does.
+    fn dumps_another(&self, step: &StepAt<'a>) -> bool {
+        let with = self.merged(step);
+        let own = with.get("database").and_then(|d| d.get("dbname"));
+        let plans = self.root.get("database").and_then(|d| d.get("dbname")).map(Node::to_json);
+        step.executor() == "pg_dump" && own.is_some_and(|own| Some(own) != plans.as_ref())
     }
 
     /// The folder that a step puts archives into: none when it makes none, an inner none when it is not known.
