@@ -260,3 +260,34 @@ fn the_same_input_settings_and_salt_give_the_same_bytes() {
     }
     assert_eq!(hashes.len(), 1, "{hashes:?}");
 }
+
+#[test]
+fn an_archive_that_changed_since_its_removal_was_decided_stays() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let touch = touch();
+    let path = dir.path().join("a.zip");
+    let decided = || {
+        std::fs::write(&path, "archive").expect("a file");
+        files::list(touch.look(), dir.path()).expect("a list").remove(0)
+    };
+    let listed = decided();
+    std::fs::write(&path, "another one").expect("a file");
+    assert!(files::remove(&touch, dir.path(), &listed).is_err() && path.exists(), "another size");
+    let listed = decided();
+    std::fs::rename(&path, dir.path().join("b.zip")).expect("moved");
+    std::fs::copy(dir.path().join("b.zip"), &path).expect("copied");
+    assert!(files::remove(&touch, dir.path(), &listed).is_err() && path.exists(), "another file of the same size");
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::remove_file(dir.path().join("b.zip")).expect("removed");
+    let listed = decided();
+    std::fs::remove_file(&path).expect("removed");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/etc/passwd", &path).expect("a link");
+        assert!(files::remove(&touch, dir.path(), &listed).is_err() && path.symlink_metadata().is_ok(), "a link");
+        std::fs::remove_file(&path).expect("removed");
+    }
+    let outside = files::Listed { name: "../a.zip".to_owned(), ..listed };
+    assert!(files::remove(&touch, dir.path(), &outside).is_err());
+    assert!(files::remove(&touch, dir.path(), &decided()).is_ok() && !path.exists());
+}

@@ -102,6 +102,3 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     }
     builder.create(dir)
 }
-
-#[cfg(test)]
-mod tests;
