@@ -166,7 +166,7 @@ impl Settings {
             (Compression::Deflate, Level::Fast) => Codec::Fast,
             (Compression::Deflate, Level::Small) => Codec::Zlib(7),
             (Compression::Deflate, Level::Number(number)) => Codec::Zlib(number.into()),
-            (Compression::Zstd, Level::Fast) => Codec::Zstd(3),
+            (Compression::Zstd, Level::Fast) => Codec::ZstdFast,
             (Compression::Zstd, Level::Small) => Codec::Zstd(9),
             (Compression::Zstd, Level::Number(number)) => Codec::Zstd(number.into()),
         }
