@@ -3,9 +3,10 @@
 //! ```text
 //! tests/sandbox cargo bench --bench throughput
 //! tests/sandbox cargo bench --bench throughput -- --rounds 7 --megabytes 2000 --only runplan
+//! tests/sandbox cargo bench --bench throughput -- --database sample
 //! ```
 //!
-//! It makes a database `mixed` of text, JSON, bytes and numbers, the same each time, and runs every contender once
+//! It makes a database `mixed` of text, JSON, bytes and numbers, the same each time, or takes one that is there, and runs every contender once
 //! without a clock (to warm up, and to see its memory), then in rounds, one after the other, so that what else the machine
 //! does falls on all alike. The table has medians, each also as a ratio to `pg_dump` writing to nowhere, which is as fast
 //! as any of them could be. What is not installed is left out and named.
@@ -31,24 +32,43 @@ struct Contender {
     kibibytes: u64,
 }
 
-fn contenders() -> Vec<Contender> {
-    let piped = |to: &str| format!("pg_dump -Fc -Z0 mixed | {to}");
+/// The way of the script that came before: a dump on the disk, and a zip of it.
+const SCRIPT: &str = "\
+import os, pyzipper
+with pyzipper.AESZipFile('out.zip', 'w', compression=pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as z:
+    z.setpassword(os.environ['BENCH_ZIP'].encode())
+    z.write('out.dump', 'database.dump')
+os.remove('out.dump')
+";
+
+fn contenders(database: &str) -> Vec<Contender> {
+    let dump = format!("pg_dump -Fc -Z0 {database}");
+    let piped = |to: &str| format!("{dump} | {to}");
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/sandbox-python/bin/python");
     let runplan = |level: &str| {
         format!("{} {level}.yaml > log 2>&1 || {{ cat log >&2; exit 1; }}", env!("CARGO_BIN_EXE_runplan"))
     };
     [
-        (LIMIT, "pg_dump", "pg_dump -Fc -Z0 mixed > /dev/null".to_owned(), None),
+        (LIMIT, "pg_dump", format!("{dump} > /dev/null"), None),
         ("`runplan`, AES-256, read back", "pg_dump", runplan("default"), Some("out.zip")),
         ("`runplan`, `compression: zstd`", "pg_dump", runplan("zstd"), Some("out.zip")),
         ("`runplan`, `level: small`", "pg_dump", runplan("small"), Some("out.zip")),
-        ("`pg_dump -Fc`", "pg_dump", "pg_dump -Fc mixed > out".to_owned(), Some("out")),
+        ("`pg_dump -Fc`", "pg_dump", format!("pg_dump -Fc {database} > out"), Some("out")),
         ("`\\| gzip -1`", "gzip", piped("gzip -1 > out"), Some("out")),
+        ("`\\| gzip`", "gzip", piped("gzip > out"), Some("out")),
         ("`\\| pigz`", "pigz", piped("pigz > out"), Some("out")),
+        ("`\\| zip -e`", "zip", piped(&format!("zip -q -P '{PASSWORD}' out.zip -")), Some("out.zip")),
         ("`\\| zstd -T2`", "zstd", piped("zstd -q -T2 > out"), Some("out")),
         (
             "`\\| 7z -mem=AES256 -mx1`",
             "7z",
             piped(&format!("7z a -bd -tzip -mem=AES256 -mx1 '-p{PASSWORD}' -sidump out.zip > log")),
+            Some("out.zip"),
+        ),
+        (
+            "dump to a file, AES zip of it by Python",
+            python,
+            format!("{dump} -f out.dump && {python} -c \"{SCRIPT}\""),
             Some("out.zip"),
         ),
     ]
@@ -240,16 +260,20 @@ fn main() {
     let number = |name: &str, default: u64| option(name).map_or(default, |n| n.parse().expect("a number"));
     let (rounds, megabytes) = (number("--rounds", 5), number("--megabytes", 500));
     let only = option("--only");
-    make(megabytes);
+    let database = option("--database").map_or("mixed", String::as_str);
+    if database == "mixed" {
+        make(megabytes);
+    }
 
     let dir = tempfile::tempdir().expect("a folder");
     for (name, settings) in [("default", ""), ("zstd", ", compression: zstd"), ("small", ", level: small")] {
         let plan = format!(
-            "version: 1\nname: bench\nlogs: {{ dir: logs }}\nsecrets: {{ zip: {{ env: BENCH_ZIP }} }}\nsteps:\n  - uses: pg_dump\n    with:\n      database: {{ dbname: mixed }}\n      archive: {{ path: out.zip, password: '${{{{ secrets.zip }}}}'{settings} }}\n"
+            "version: 1\nname: bench\nlogs: {{ dir: logs }}\nsecrets: {{ zip: {{ env: BENCH_ZIP }} }}\nsteps:\n  - uses: pg_dump\n    with:\n      database: {{ dbname: {database} }}\n      archive: {{ path: out.zip, password: '${{{{ secrets.zip }}}}'{settings} }}\n"
         );
         fs::write(dir.path().join(format!("{name}.yaml")), plan).expect("a plan");
     }
-    let dump = Command::new("sh").args(["-c", "pg_dump -Fc -Z0 mixed | wc -c"]).output().expect("pg_dump");
+    let dump =
+        Command::new("sh").args(["-c", &format!("pg_dump -Fc -Z0 {database} | wc -c")]).output().expect("pg_dump");
     let dump: f64 = String::from_utf8_lossy(&dump.stdout).trim().parse().expect("its size");
 
     let there = |program: &str| {
@@ -258,8 +282,8 @@ fn main() {
             .status()
             .is_ok_and(|s| s.success())
     };
-    let (mut all, missing): (Vec<_>, Vec<_>) = contenders().into_iter().partition(|c| there(c.needs));
-    all.retain(|c| c.name == LIMIT || only.is_none_or(|only| c.name.contains(only.as_str())));
+    let (mut all, missing): (Vec<_>, Vec<_>) = contenders(database).into_iter().partition(|c| there(c.needs));
+    all.retain(|c| c.name == LIMIT || only.is_none_or(|only| only.split(',').any(|part| c.name.contains(part))));
     for contender in &mut all {
         contender.run(dir.path(), false);
     }
