@@ -209,7 +209,21 @@ pub async fn preview(mut request: Request) -> Ended {
     Ended { end, run: begun.id, log_dir: None }
 }
 
+/// How many ids are tried until one has no folder of logs yet: many runs of a plan may begin in one second.
+const IDS: usize = 100;
+
 fn begin(request: &Request) -> Begun {
+    let mut begun = begin_as_new(request);
+    for _ in 1..IDS {
+        if !begun.log_dir.exists() {
+            break;
+        }
+        begun = begin_as_new(request);
+    }
+    begun
+}
+
+fn begin_as_new(request: &Request) -> Begun {
     let clock = Instant::now();
     let started_at = Utc::now();
     let mut random = [0u8; 2];
