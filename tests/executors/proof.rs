@@ -123,6 +123,46 @@ fn everything_is_dumped_verified_restored_and_the_same() {
 }
 
 #[test]
+fn another_server_takes_the_restore() {
+    let _alone = alone();
+    let world = World::with_database();
+    let port = std::env::var("RUNPLAN_TEST_OTHER_PORT").expect("a second server: run `tests/sandbox cargo test`");
+    let there = |database: &str, sql: &str| {
+        let output =
+            Command::new("psql").args(["-XAtq", "-p", &port, "-d", database, "-c", sql]).output().expect("psql");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let (role, target) = (format!("{}_owner", world.db()), format!("{}_there", world.db()));
+    world.sql(&format!(
+        "CREATE ROLE {role}; CREATE TABLE t AS SELECT generate_series(1, 500) AS id; ALTER TABLE t OWNER TO {role}"
+    ));
+    let scratch = check(&format!("into: scratch, database: {{ port: {port} }}"));
+    let run = world.run(&plan(&format!("{DUMP}{scratch}")), &[]);
+    run.ends(1).says("roles that the server does not have").says(&role);
+    // Only there is the role missing, and only there does it help to make it.
+    there("postgres", &format!("CREATE ROLE {role}"));
+    world.run(&plan(&scratch), &[]).ends(0).says("500 rows");
+    assert_eq!(
+        there(
+            "postgres",
+            "SELECT count(*) FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')"
+        ),
+        "0"
+    );
+    assert_eq!(databases_left(), "0");
+    there("postgres", &format!("CREATE DATABASE {target}"));
+    let kept = check(&format!("into: database, database: {{ port: {port}, dbname: {target} }}"));
+    world.run(&plan(&kept), &[]).ends(0);
+    assert_eq!(there(&target, "SELECT count(*) FROM t"), "500");
+    there("postgres", &format!("DROP DATABASE {target}"));
+    there("postgres", &format!("DROP ROLE {role}"));
+    world.sql(&format!("DROP TABLE t; DROP ROLE {role}"));
+    let closed = check("into: scratch, database: { port: 1 }");
+    world.run(&plan(&closed), &[]).ends(1).says("127.0.0.1:1");
+}
+
+#[test]
 fn a_check_is_due_when_the_last_one_is_too_old() {
     let _alone = alone();
     let world = World::with_database();
