@@ -231,6 +231,18 @@ fn handlers_fit_the_end_and_their_failures_change_nothing() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(!made("good") && made("bad") && made("always"), "the next handler has its chance");
     assert!(said(&output).contains("failed at one: `sh` ended with exit status 4"), "{}", said(&output));
+    for (begin, steps, expected) in [
+        ("", "argv: [echo, well]", 0),
+        ("secrets: { key: { env: RUNPLAN_TEST_NO_SUCH } }\n", "argv: [cat], stdin: '${{ secrets.key }}'", 77),
+    ] {
+        let broken = "  - { uses: command, with: { argv: ['false'] } }\n";
+        let plan = format!(
+            "{HEAD}{begin}steps:\n  - {{ uses: command, with: {{ {steps} }} }}\non_success:\n{broken}on_failure:\n{broken}finally:\n{broken}"
+        );
+        let output = run(dir.path(), &plan, &[]);
+        assert_eq!(output.status.code(), Some(expected), "{}", said(&output));
+        assert!(said(&output).contains("`false` ended with exit status 1"), "{}", said(&output));
+    }
 }
 
 #[test]
