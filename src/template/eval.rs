@@ -7,12 +7,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::syntax::{Ast, Kind, Op};
-use super::{Problem, ProblemKind, Scope, filters};
+use super::{MAX_SIZE, Problem, ProblemKind, Scope, filters};
 use crate::secret::Secret;
 use crate::value::Value;
-
-/// The longest text or list that an operation makes, in bytes or items.
-const MAX_SIZE: usize = 1 << 20;
 
 /// A value, and whether a secret went into it.
 #[derive(Clone)]
@@ -80,7 +77,8 @@ pub fn eval(ast: &Ast, scope: &Scope) -> Result<Got, Problem> {
                     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
                     let place = if *number < 0 { length + number } else { *number };
                     let found = usize::try_from(place).ok().and_then(|p| items.get(p));
-                    found.map(|v| Got::open(v.clone())).ok_or_else(|| {
+                    let got = found.map(|v| Got::open(v.clone()));
+                    got.map(|got| Got { secret: got.secret || at.secret, ..got }).ok_or_else(|| {
                         Problem::new(
                             ProblemKind::Name,
                             &index.range,
@@ -162,7 +160,8 @@ pub fn eval(ast: &Ast, scope: &Scope) -> Result<Got, Problem> {
         Kind::Map(entries) => {
             let mut map = crate::value::Map::new();
             for (key, value) in entries {
-                match eval(key, scope)?.value {
+                // A key is seen wherever the map is.
+                match eval(key, scope)?.into_value() {
                     Value::Text(name) => map.push((name, eval(value, scope)?.into_value())),
                     other => return Err(wrong(&key.range, format!("a key is a text, found {}", other.kind()))),
                 }
@@ -295,7 +294,7 @@ fn spelled(value: &Value, range: &Range<usize>) -> Result<String, Problem> {
 }
 
 fn limited(text: String, range: &Range<usize>) -> Result<String, Problem> {
-    if text.len() > MAX_SIZE { Err(wrong(range, "the text becomes too long")) } else { Ok(text) }
+    if text.len() > MAX_SIZE { Err(wrong(range, "the text becomes longer than 1 MiB")) } else { Ok(text) }
 }
 
 fn arithmetic(op: Op, left: &Value, right: &Value, range: &Range<usize>) -> Result<Value, Problem> {
@@ -370,7 +369,11 @@ fn filter(name: &str, of: &Ast, arguments: &[(Option<String>, Ast)], ast: &Ast, 
     if name == "join" {
         return join(&got.value, filters::argument(name, "separator", &given), secret, &ast.range);
     }
-    let value = filters::apply(name, &got.value, &given).map_err(|m| Problem::new(ProblemKind::Type, &ast.range, m))?;
+    let value = filters::apply(name, &got.value, &given).map_err(|said| {
+        // What does not fit is quoted.
+        let said = if secret { format!("the filter `{name}` cannot take the secret that it is given") } else { said };
+        wrong(&ast.range, said)
+    })?;
     // The first of a list of secrets is one.
     let inner = Got::open(value);
     Ok(Got { secret: secret || inner.secret, ..inner })
@@ -381,14 +384,17 @@ fn join(of: &Value, separator: Option<&Value>, mut secret: bool, range: &Range<u
         return Err(wrong(range, format!("the filter `join` takes a list, found {}", of.kind())));
     };
     let separator = separator.map_or(Ok(String::new()), |s| spelled(s, range))?;
-    let mut pieces = Vec::with_capacity(items.len());
-    for item in items {
+    let mut text = String::new();
+    for (at, item) in items.iter().enumerate() {
         let item = Got::open(item.clone());
         secret |= item.secret;
         if item.value == Value::Unknown {
             return Ok(Got { value: Value::Unknown, secret });
         }
-        pieces.push(spelled(&item.value, range)?);
+        if at > 0 {
+            text += &separator;
+        }
+        text = limited(text + &spelled(&item.value, range)?, range)?;
     }
-    Ok(Got { value: Value::Text(limited(pieces.join(&separator), range)?), secret })
+    Ok(Got { value: Value::Text(text), secret })
 }

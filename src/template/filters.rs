@@ -6,7 +6,7 @@ use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
 use super::syntax::Ast;
-use super::{Problem, ProblemKind};
+use super::{MAX_SIZE, Problem, ProblemKind};
 use crate::value::Value;
 
 /// The names of all filters.
@@ -112,7 +112,13 @@ pub fn apply(name: &str, of: &Value, given: &[(Option<String>, Value)]) -> Resul
         "upper" => Value::Text(text()?.to_uppercase()),
         "replace" => {
             let from = text_argument("from")?.unwrap_or_default();
-            Value::Text(text()?.replace(from, text_argument("to")?.unwrap_or_default()))
+            let (text, to) = (text()?, text_argument("to")?.unwrap_or_default());
+            // Counted before it is made: a few of them in a row would fill any memory.
+            let more = text.matches(from).count().saturating_mul(to.len().saturating_sub(from.len()));
+            if text.len().saturating_add(more) > MAX_SIZE {
+                return Err("the text becomes longer than 1 MiB".to_owned());
+            }
+            Value::Text(text.replace(from, to))
         }
         "length" => {
             let count = match of {

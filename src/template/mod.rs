@@ -21,6 +21,10 @@ pub use syntax::{parse, parse_expression};
 
 use syntax::{Ast, Kind};
 
+/// The largest value that a template gives, in bytes of text and items: values that read each other several times would
+/// soon fill any memory.
+pub const MAX_SIZE: usize = 1 << 20;
+
 /// A text with expressions in it.
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -176,11 +180,7 @@ impl Template {
         for expression in self.expressions() {
             let (found, mut more) = expression.infer(scope);
             problems.append(&mut more);
-            let all = match found {
-                Type::Either(all) => all,
-                one => vec![one],
-            };
-            for found in all {
+            for found in found.alternatives() {
                 match found {
                     Type::Secret => result = Type::Secret,
                     Type::Bool | Type::Null | Type::List(_) | Type::Map(_) | Type::Open(_) => {
@@ -228,6 +228,9 @@ impl Template {
                 }
                 other => return Err(into_text(other.kind(), &expression.range, matches!(other, Value::List(_)))),
             }
+            if text.len() > MAX_SIZE {
+                return Err(Problem::new(ProblemKind::Type, &expression.range, "the text becomes longer than 1 MiB"));
+            }
         }
         Ok(match (secret, sealed, unknown) {
             (true, true, _) | (true, _, true) => Value::Secret(Secret::sealed()),
@@ -264,7 +267,13 @@ impl Expression {
     /// # Errors
     /// A missing name, types that do not go together.
     pub fn eval(&self, scope: &Scope) -> Result<Value, Problem> {
-        eval::eval(&self.ast, scope).map(eval::Got::into_value)
+        let value = eval::eval(&self.ast, scope)?.into_value();
+        let fits = value.size() <= MAX_SIZE;
+        if fits {
+            Ok(value)
+        } else {
+            Err(Problem::new(ProblemKind::Type, &self.range, "the value becomes larger than 1 MiB"))
+        }
     }
 
     /// The value of an expression that reads no name, such as `1 < 2`; none for all others.
@@ -323,15 +332,25 @@ pub fn render_json(json: &serde_json::Value, scope: &Scope) -> Result<Value, (St
             template.render(scope).map_err(|p| (String::new(), p))
         }
         serde_json::Value::Array(items) => {
-            let items = items.iter().enumerate().map(|(i, item)| below(&i.to_string(), render_json(item, scope)));
+            let mut size = 0;
+            let items = items.iter().enumerate().map(|(i, v)| below(&i.to_string(), part(v, scope, &mut size)));
             Ok(Value::List(items.collect::<Result<_, _>>()?))
         }
         serde_json::Value::Object(map) => {
-            let entries = map.iter().map(|(k, v)| Ok((k.clone(), below(k, render_json(v, scope))?)));
+            let mut size = 0;
+            let entries = map.iter().map(|(k, v)| Ok((k.clone(), below(k, part(v, scope, &mut size))?)));
             Ok(Value::Map(entries.collect::<Result<_, _>>()?))
         }
         other => Ok(Value::from(other)),
     }
+}
+
+/// One of the parts of a value, with what all of them are in size so far.
+fn part(json: &serde_json::Value, scope: &Scope, size: &mut usize) -> Result<Value, (String, Problem)> {
+    let value = render_json(json, scope)?;
+    *size += value.size();
+    let problem = || Problem::new(ProblemKind::Type, &(0..0), "the value becomes larger than 1 MiB");
+    if *size <= MAX_SIZE { Ok(value) } else { Err((String::new(), problem())) }
 }
 
 fn below(key: &str, result: Result<Value, (String, Problem)>) -> Result<Value, (String, Problem)> {

@@ -203,8 +203,11 @@ fn expression(text: &str, range: Range<usize>) -> Result<Expression, Problem> {
         return Err(wrong(&format!("`{sign}` is no operator here")).help(format!("write {instead}")));
     }
     let tree = parse_expr(body).map_err(|error| {
-        let at =
-            error.range().map_or(range.clone(), |r| start + r.start.min(body.len())..start + r.end.min(body.len()));
+        // The parser counts bytes, and may stop within a character.
+        let at = error.range().map_or(range.clone(), |r| {
+            let from = body.floor_char_boundary(r.start);
+            start + from..start + body.ceil_char_boundary(r.end.max(from))
+        });
         let said = error.detail().unwrap_or("it does not read as an expression").to_owned();
         Problem::new(ProblemKind::Syntax, &at, format!("this is no expression: {said}"))
     })?;

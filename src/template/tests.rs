@@ -199,3 +199,38 @@ proptest! {
         prop_assert_eq!(render(&text), Ok(Value::Text(text.clone())));
     }
 }
+
+/// Values that read each other several times would soon fill any memory.
+#[test]
+fn what_grows_is_refused_before_it_is_large() {
+    let many = "params.dir".to_owned() + &" | replace('b', 'bbbbbbbbbbbbbbbb')".repeat(12);
+    let list = format!("[{}] | join('{}')", ["1"; 900].join(", "), "x".repeat(4000));
+    for text in [many, list] {
+        assert!(render(&format!("${{{{ {text} }}}}")).is_err_and(|m| m.contains("longer than 1 MiB")), "{text}");
+    }
+    let mut scope = scope();
+    scope.roots.push(("big".to_owned(), Value::Text("x".repeat(700_000))));
+    let template = parse("${{ big }}${{ big }}").expect("it parses");
+    assert!(template.render(&scope).is_err_and(|p| p.message.contains("longer than 1 MiB")));
+    let json = serde_json::json!({ "a": ["${{ big }}", { "b": "${{ big }}" }] });
+    let (at, problem) = render_json(&json, &scope).expect_err("it is too large");
+    assert_eq!((at.as_str(), problem.message.as_str()), ("/a/1", "the value becomes larger than 1 MiB"));
+}
+
+#[test]
+fn a_refusal_quotes_no_secret() {
+    for text in [
+        "secrets.pw | date('%Y')",
+        "run.started_at | date(secrets.pw ~ '%Q')",
+        "run.started_at | date('%Y', tz=secrets.pw)",
+    ] {
+        let said = render(&format!("${{{{ {text} }}}}")).expect_err("it does not fit");
+        assert!(!said.contains("hunter22"), "{said}");
+    }
+}
+
+#[test]
+fn what_a_secret_chooses_or_names_is_one() {
+    assert!(matches!(render("${{ params.tables[(secrets.pw | length) - 8] }}"), Ok(Value::Secret(_))));
+    assert!(render("${{ {secrets.pw: 1} }}").is_err_and(|m| m == "a key is a text, found a secret"));
+}

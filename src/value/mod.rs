@@ -77,6 +77,16 @@ impl Value {
         }
     }
 
+    /// What it holds: bytes of text, and one for each value.
+    pub fn size(&self) -> usize {
+        1 + match self {
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.iter().map(Self::size).sum(),
+            Self::Map(map) => map.iter().map(|(k, v)| k.len() + v.size()).sum(),
+            _ => 0,
+        }
+    }
+
     /// The value as JSON for people and programs to read: a secret is `***`, what is not known says so.
     pub fn to_json(&self) -> serde_json::Value {
         match self {

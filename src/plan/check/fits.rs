@@ -81,6 +81,7 @@ fn exposes(found: &Type, schema: &Value) -> bool {
             let schema = of_kind(schema, "object");
             values.has_secret() && exposes(values, schema.get("additionalProperties").unwrap_or(&ANY))
         }
+        Type::Either(all) => all.iter().any(|t| t.has_secret() && exposes(t, schema)),
         _ => false,
     }
 }

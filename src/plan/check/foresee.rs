@@ -16,6 +16,9 @@ use crate::secret::Secret;
 use crate::template::{self, Expression, Name, Scope, Template};
 use crate::value::Value;
 
+/// The most that all vars together may hold; what goes beyond is not foreseen.
+const ROOM: usize = 16 << 20;
+
 /// What is known of values before the run.
 #[derive(Default)]
 pub(super) struct Known {
@@ -24,6 +27,8 @@ pub(super) struct Known {
     vars: HashMap<String, Value>,
     /// The vars that another value of a parameter makes another.
     varying: HashSet<String>,
+    /// What the vars hold.
+    held: usize,
 }
 
 impl Work<'_> {
@@ -37,7 +42,9 @@ impl Work<'_> {
 
     /// The value of a var, once those of the vars it reads are known.
     pub(super) fn know_var(&mut self, name: &str, node: &Node) {
-        let value = self.value_of(node);
+        let mut held = self.known.held;
+        let value = self.value_of(node, &mut held);
+        self.known.held = held;
         let mut varies = false;
         leaves(node, &mut |text| {
             varies |= template::parse(text).is_ok_and(|t| self.varies(&all_names(&t)));
@@ -48,18 +55,24 @@ impl Work<'_> {
         self.known.vars.insert(name.to_owned(), value);
     }
 
-    fn value_of(&self, node: &Node) -> Value {
-        match &node.kind {
-            Kind::Text(text) if text.contains("${{") => match template::parse(text) {
-                Ok(template) => template.render(&self.foreseen(&all_names(&template))).unwrap_or(Value::Unknown),
-                Err(_) => Value::Unknown,
-            },
-            Kind::List(items) => Value::List(items.iter().map(|i| self.value_of(i)).collect()),
+    fn value_of(&self, node: &Node, held: &mut usize) -> Value {
+        let value = match &node.kind {
+            Kind::List(items) => return Value::List(items.iter().map(|i| self.value_of(i, held)).collect()),
             Kind::Map(entries) => {
-                Value::Map(entries.iter().map(|e| (e.key.clone(), self.value_of(&e.value))).collect())
+                return Value::Map(entries.iter().map(|e| (e.key.clone(), self.value_of(&e.value, held))).collect());
             }
+            Kind::Text(text) if text.contains("${{") => template::parse(text)
+                .ok()
+                .and_then(|t| t.render(&self.foreseen(&all_names(&t))).ok())
+                .unwrap_or(Value::Unknown),
             _ => Value::from(&node.to_json()),
+        };
+        let size = value.size();
+        if *held + size > ROOM {
+            return Value::Unknown;
         }
+        *held += size;
+        value
     }
 
     /// Whether what reads these names is another with other parameters.
