@@ -81,6 +81,12 @@ pub fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Findi
     }
     if let Some(brace) = line.find("${{").filter(|i| line[..*i].trim_end().ends_with(['[', ',', '{', ':'])) {
         let at = line_start + brace;
+        if open_bracket(&text[..at]).is_none() && line[brace..].contains(": ") {
+            let at = at + line[brace..].find(": ").unwrap_or(0);
+            let span = Span::new(source, at, at + 1);
+            return Finding::error(codes::SYNTAX, span, "a `: ` stands in a text without quotes")
+                .help("put quotes around the whole text: `'${{ … }}'`");
+        }
         let span = Span::new(source, at, at + 3);
         return Finding::error(codes::BRACES, span, "an unquoted `${{` inside brackets opens a map in YAML")
             .help("put quotes around the text: `[\"${{ … }}\"]`");
