@@ -26,7 +26,7 @@ pub fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Findi
     }
     if said.contains("unsupported tag") {
         let at = text[..offset].rfind('!').filter(|i| *i >= line_start).unwrap_or(offset);
-        let at = text[..at].rfind(|c| c != '!').map_or(0, |i| i + 1).max(line_start);
+        let at = text[..at].trim_end_matches('!').len().max(line_start);
         let end = text[at..].find(char::is_whitespace).map_or(text.len(), |i| at + i);
         let span = Span::new(source, at, end);
         return Finding::error(codes::TAG, span, "tags (`!…`) are not read")
