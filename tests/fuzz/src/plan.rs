@@ -50,7 +50,7 @@ fn formats(sources: Sources, findings: Vec<Finding>) {
         assert!((1, 1) <= from && from <= to, "{place}");
     }
     let lines = diag::lines(&reports);
-    assert_eq!(lines.lines().map(read).count(), count);
+    assert_eq!(lines.lines().map(read).filter(serde_json::Value::is_object).count(), count);
     let sarif = read(&diag::sarif(&reports, &|code| plan::explain(code).expect("every code is explained").title));
     assert_eq!(sarif["runs"][0]["results"].as_array().map(Vec::len), Some(count));
     let github = diag::github(&reports);
