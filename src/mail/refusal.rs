@@ -101,12 +101,14 @@ fn certificate(settings: &Settings, error: &rustls::Error, what: &dyn Fn(&str) -
         return what(&format!("TLS: {error}")).hint(hint);
     };
     match cause {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => match &settings.ca_file {
-            None => what("its certificate is of an authority that is not trusted here")
-                .hint("name the authority's certificate, a PEM file, under `smtp.ca_file`"),
-            Some(file) => what(&format!("its certificate is of no authority in `{file}`"))
-                .hint("name the certificate of the authority that signed the server's under `smtp.ca_file`"),
-        },
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            match settings.ca_file.as_ref().filter(|f| !f.is_empty()) {
+                None => what("its certificate is of an authority that is not trusted here")
+                    .hint("name the authority's certificate, a PEM file, under `smtp.ca_file`"),
+                Some(file) => what(&format!("its certificate is of no authority in `{file}`"))
+                    .hint("name the certificate of the authority that signed the server's under `smtp.ca_file`"),
+            }
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             what(&format!("its certificate is made out for another name than `{}`", settings.host))
                 .hint("write the name that the certificate is made out for under `smtp.host`")

@@ -30,7 +30,7 @@ pub struct Settings {
     /// How the connection is protected. When it is left out: `tls` at port 465, at every other one `starttls`.
     #[serde(default)]
     pub security: Option<Security>,
-    /// A file with the certificate authorities to trust, PEM, in place of the system's.
+    /// A file with the certificate authorities to trust, PEM, in place of the system's; empty is the same as left out.
     #[serde(default)]
     pub ca_file: Option<String>,
 }
@@ -157,7 +157,7 @@ impl Settings {
     /// Whom to trust, and for which name.
     pub(super) fn tls(&self) -> Result<TlsParameters, StepError> {
         let mut builder = TlsParametersBuilder::new(self.name().to_owned());
-        if let Some(file) = &self.ca_file {
+        if let Some(file) = self.ca_file.as_ref().filter(|f| !f.is_empty()) {
             let hint = "`smtp.ca_file` is a PEM file with certificates of authorities";
             let wrong = |e: &dyn std::fmt::Display| StepError::new(format!("`{file}`: {e}")).hint(hint);
             let pem = std::fs::read(file).map_err(|e| wrong(&e))?;
