@@ -43,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Texts that may stand only in these files or folders below `src`.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Touch::begin", &["run/", "archive/tests.rs"]),
+    ("Probe::begin", &["run/"]),
     (".expose()", &["secret.rs", "value/", "step/", "template/", "postgres/"]),
     ("unsafe ", &[]),
     ("serde(flatten", &[]),
@@ -187,6 +188,7 @@ fn planted_faults_are_seen() {
         ("report/x.rs", "fn f() { crate::run::run(); }"),
         ("journal/mod.rs", "fn f(s: &S) { s.expose(); }"),
         ("steps/copy.rs", "let touch = Touch::begin(look);"),
+        ("cli/doctor.rs", "let probe = Probe::begin(look, true);"),
         ("files/helpers.rs", ""),
         ("archive/x.rs", "unsafe { f() }"),
     ] {

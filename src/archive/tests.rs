@@ -35,8 +35,15 @@ fn touch() -> Touch {
         upcoming: Vec::new(),
     };
     let log = Log::new(Arc::new(Nobody));
-    let look =
-        Look { now, plan_dir: ".".into(), env: Arc::default(), cancel: Cancel::new(), log, facts: Arc::new(facts) };
+    let look = Look {
+        now,
+        plan_dir: ".".into(),
+        env: Arc::default(),
+        cancel: Cancel::new(),
+        log,
+        facts: Arc::new(facts),
+        kept: Default::default(),
+    };
     Touch::begin(look)
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 /// Progress and logs go to standard error, results to standard output.
 ///
 /// Exit codes: 0 done; 1 a step failed; 2 wrong command line; 73 a log or state file could not be written; 75 another run
-/// holds the lock; 77 a secret is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
+/// holds the lock; 77 a secret or a permission is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
 /// terminated.
 #[derive(Debug, Parser)]
 #[command(name = "runplan", version, args_conflicts_with_subcommands = true, max_term_width = 120)]
@@ -52,6 +52,19 @@ pub enum Command {
     Run(RunArgs),
     /// Check plans without running them
     Validate(ValidateArgs),
+    /// Look at everything that a run of a plan will need, and change nothing
+    ///
+    /// Tools and their versions, connections and rights, folders and free space, secrets, the mail server, the clock: every
+    /// problem at once. It fetches the plan's secrets as a run does, those of a `command` too, logs in to databases and
+    /// mail servers, and has `pg_dump` say its version. It starts no step and sends, writes and removes nothing.
+    ///
+    /// What of it is cheap stands before the first step of every run, as warnings. A run stops there only when a dump
+    /// cannot be made (no right to read, a tool that is missing or too old, a folder that cannot be written, room for not
+    /// even half of the last archive) and nothing of use is made before it.
+    ///
+    /// Exit codes: 0 all is well, or nothing but warnings; 1 a problem; 2 wrong command line; 77 a secret or a permission
+    /// is missing; 78 the plan is not valid.
+    Doctor(DoctorArgs),
     /// Say what a finding's code means, with an example of wrong and right
     Explain(ExplainArgs),
     /// Write a first plan that validates
@@ -181,6 +194,23 @@ pub struct ShowArgs {
     /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub params_file: Option<PathBuf>,
+}
+
+/// Which plan to look at.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+    /// Set a parameter of the plan; read by its declared type
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub params_file: Option<PathBuf>,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -69,6 +69,7 @@ fn near(path: &Path) -> Option<String> {
     let commands = [
         "run",
         "validate",
+        "doctor",
         "explain",
         "init",
         "show",

@@ -2,6 +2,7 @@
 
 mod args;
 mod docs;
+mod doctor;
 mod exit;
 mod explain;
 mod init;
@@ -51,6 +52,7 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
     match cli.command {
         Some(Command::Run(run)) => run::run(run, terms),
         Some(Command::Validate(validate)) => validate::validate(&validate, terms),
+        Some(Command::Doctor(args)) => doctor::doctor(&args, terms),
         Some(Command::Explain(explain)) => explain::explain(explain.code.as_deref(), terms),
         Some(Command::Init(init)) => init::init(&init, terms),
         Some(Command::Show(show)) => show::show(&show, terms),

@@ -51,22 +51,11 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
     if !dry_run || terms.verbosity == Verbosity::Verbose {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
-    let (stop, abort) = (Cancel::new(), Cancel::new());
-    let request = Request {
-        checked,
-        registry: REGISTRY,
-        params,
-        env: environment(),
-        host: host(),
-        at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
-        pick,
-        stop: stop.clone(),
-        abort: abort.clone(),
-        readers,
-        open_journal: Box::new(|dir| Journal::create(dir).map(|j| j as Arc<dyn Reader>)),
-        exit_code: exit::of_run,
+    let request = request(checked, params, pick, readers);
+    let ended: Ended = match dry_run {
+        true => on_runtime(request, run::preview)?,
+        false => on_runtime(request, run::run)?,
     };
-    let ended = on_runtime(dry_run, request, &stop, &abort)?;
 
     let result = collector.result(ended.log_dir);
     let text = match format {
@@ -84,15 +73,34 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
     }
 }
 
-fn on_runtime(dry_run: bool, request: Request, stop: &Cancel, abort: &Cancel) -> Result<Ended, Failure> {
+/// Everything that a run of the plan needs, found or made.
+pub fn request(checked: Checked, params: Map, pick: Pick, readers: Vec<Arc<dyn Reader>>) -> Request {
+    Request {
+        checked,
+        registry: REGISTRY,
+        params,
+        env: environment(),
+        host: host(),
+        at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
+        pick,
+        stop: Cancel::new(),
+        abort: Cancel::new(),
+        readers,
+        open_journal: Box::new(|dir| Journal::create(dir).map(|j| j as Arc<dyn Reader>)),
+        exit_code: exit::of_run,
+    }
+}
+
+/// Does something with a request, and listens for signals meanwhile.
+pub fn on_runtime<T, F: Future<Output = T>>(request: Request, work: impl FnOnce(Request) -> F) -> Result<T, Failure> {
     let cannot = |error: std::io::Error| {
         let text = format!("the system does not let the run start: {error}");
         Failure { exit: Exit::Failed, text, hint: None }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(cannot)?;
     let ended = runtime.block_on(async {
-        signals::listen(stop, abort)?;
-        Ok(if dry_run { run::preview(request).await } else { run::run(request).await })
+        signals::listen(&request.stop, &request.abort)?;
+        Ok(work(request).await)
     });
     // A thread that still waits for something that was given up must not hold the end back.
     runtime.shutdown_background();

@@ -12,5 +12,5 @@ mod settings;
 pub use address::{Mailbox, address};
 pub use letter::{Attachment, Letter, one_line};
 pub use refusal::Unsent;
-pub use send::send;
+pub use send::{greet, send};
 pub use settings::{Security, Settings, Unfit, unfit};

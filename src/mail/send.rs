@@ -11,7 +11,7 @@ use lettre::transport::smtp::response::Response;
 
 use super::refusal::{Unsent, refusal, said, silence, unexpected};
 use super::{Letter, Security, Settings};
-use crate::step::{Class, StepError, Touch};
+use crate::step::{Class, Probe, StepError, Touch};
 
 /// How long a connection may take until the server is ready for a letter.
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -36,16 +36,37 @@ pub async fn send(touch: &Touch, settings: &Settings, letter: &Letter) -> Result
 }
 
 async fn converse(touch: &Touch, settings: &Settings, letter: &Letter, bytes: &[u8]) -> Result<(), Unsent> {
-    let opened = tokio::time::timeout(CONNECTING, open(touch, settings)).await;
-    let mut line = opened.unwrap_or_else(|_| Err(silence(settings, "connecting", CONNECTING.as_secs())))?;
+    let password = settings.password.as_ref().map(|p| touch.open(p));
+    let mut line = reach(settings, password).await?;
     let result = transact(settings, &mut line, letter, bytes).await;
     // The letter is sent or refused already: what the server says to the farewell changes nothing.
     let _ = tokio::time::timeout(Duration::from_secs(2), line.abort()).await;
     result
 }
 
+/// Reaches a server, logs in if there is a login, and takes leave without sending anything.
+///
+/// # Errors
+/// As [`send`], for what comes before the letter; a password that is not at hand.
+pub async fn greet(probe: &Probe, settings: &Settings) -> Result<(), StepError> {
+    let missing = || StepError::new("the password is not at hand").class(Class::Sealed);
+    let password = settings.password.as_ref().map(|p| probe.open(p).ok_or_else(missing)).transpose()?;
+    let mut line = tokio::select! {
+        line = reach(settings, password) => line?,
+        _ = probe.look().cancel.cancelled() => return Err(StepError::cancelled()),
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), line.quit()).await;
+    Ok(())
+}
+
+/// A connection within the time that one may take.
+async fn reach(settings: &Settings, password: Option<&str>) -> Result<AsyncSmtpConnection, StepError> {
+    let opened = tokio::time::timeout(CONNECTING, open(settings, password)).await;
+    opened.unwrap_or_else(|_| Err(silence(settings, "connecting", CONNECTING.as_secs())))
+}
+
 /// A connection that is encrypted, if it is to be, and logged in.
-async fn open(touch: &Touch, settings: &Settings) -> Result<AsyncSmtpConnection, StepError> {
+async fn open(settings: &Settings, password: Option<&str>) -> Result<AsyncSmtpConnection, StepError> {
     let security = settings.security();
     let tls = if security == Security::None { None } else { Some(settings.tls()?) };
     let hello = ClientId::default();
@@ -62,8 +83,8 @@ async fn open(touch: &Touch, settings: &Settings) -> Result<AsyncSmtpConnection,
         }
         line.starttls(tls, &hello).await.map_err(wrong)?;
     }
-    if let (Some(user), Some(password)) = (&settings.username, &settings.password) {
-        let login = Credentials::new(user.clone(), touch.open(password).to_owned());
+    if let (Some(user), Some(password)) = (&settings.username, password) {
+        let login = Credentials::new(user.clone(), password.to_owned());
         let hint = "check `smtp.username` and `smtp.password`; a server that offers no login wants neither";
         let doing = format!("logging in as `{user}`");
         let reply = line.auth(DEFAULT_MECHANISMS, &login).await.map_err(|e| refusal(settings, &doing, &e, hint))?;

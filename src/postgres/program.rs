@@ -1,6 +1,6 @@
 //! Finding the `pg_dump` that fits a server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::step::{Look, StepError};
 
@@ -11,6 +11,12 @@ fn folder(major: u32) -> [PathBuf; 3] {
         format!("/usr/pgsql-{major}/bin").into(),
         format!("/opt/homebrew/opt/postgresql@{major}/bin").into(),
     ]
+}
+
+/// Whether a program lies where the distributions keep those of one major version, so that its place says which one.
+pub fn is_distributed(program: &Path) -> bool {
+    let dir = program.parent();
+    (9..100).any(|major| folder(major).iter().any(|f| Some(f.as_path()) == dir))
 }
 
 /// The program `name` of the server's own major version, else of the nearest newer one, with a warning that names both.

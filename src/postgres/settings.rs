@@ -62,6 +62,14 @@ pub enum SslMode {
 pub struct Unusable(String);
 
 impl Settings {
+    /// Whether the server is on this machine, as far as its name says: a socket, `localhost`, a loopback address.
+    pub fn is_here(&self) -> bool {
+        self.host.as_deref().is_none_or(|host| {
+            let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+            loopback || host.starts_with('/') || host.eq_ignore_ascii_case("localhost")
+        })
+    }
+
     /// What is absent comes from `PGHOST` and its like, then from libpq's defaults (PostgreSQL manual, "Environment
     /// Variables" and "Parameter Key Words").
     ///

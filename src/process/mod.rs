@@ -1,6 +1,8 @@
 //! Running a program: in a process group of its own, with the environment handed over, its lines passed on as they come,
 //! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled.
 
+mod locate;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -11,7 +13,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufRead
 use tokio::process::{Child, Command};
 
 use crate::cancel::Cancel;
-use crate::step::{Class, Env, StepError, Touch};
+use crate::step::{Class, Env, Probe, StepError, Touch};
+
+pub use locate::locate;
 
 /// How long a program may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -64,13 +68,14 @@ const ASKING: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// It cannot be started, fails, or gives no answer in time.
-pub async fn version(touch: &Touch, program: &str) -> Result<String, StepError> {
+pub async fn version(probe: &Probe, program: &str) -> Result<String, StepError> {
+    let look = probe.look();
     let mut command = Command::new(program);
-    command.arg("--version").env_clear().envs(&*touch.look().env).stdin(Stdio::null()).kill_on_drop(true);
-    let cancel = touch.cancel().child(Some(ASKING));
+    command.arg("--version").env_clear().envs(&*look.env).stdin(Stdio::null()).kill_on_drop(true);
+    let cancel = look.cancel.child(Some(ASKING));
     let output = tokio::select! {
         output = command.output() => output.map_err(|e| unstartable(program, &e))?,
-        _ = cancel.cancelled() => return Err(match touch.cancel().is_cancelled() {
+        _ = cancel.cancelled() => return Err(match look.cancel.is_cancelled() {
             true => StepError::cancelled(),
             false => StepError::new(format!("`{program} --version` gave no answer in {} s", ASKING.as_secs())),
         }),

@@ -22,7 +22,7 @@ pub struct Cluster {
 
 /// The account that the server runs under when we are root, which it refuses.
 #[derive(Debug, Clone, Copy)]
-struct Account {
+pub(super) struct Account {
     user: u32,
     group: u32,
 }
@@ -113,7 +113,7 @@ impl Cluster {
 
 /// Whom the server runs as: none when we are not root.
 #[cfg(unix)]
-fn account() -> Result<Option<Account>, StepError> {
+pub(super) fn account() -> Result<Option<Account>, StepError> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
@@ -129,7 +129,7 @@ fn account() -> Result<Option<Account>, StepError> {
 }
 
 #[cfg(not(unix))]
-fn account() -> Result<Option<Account>, StepError> {
+pub(super) fn account() -> Result<Option<Account>, StepError> {
     Ok(None)
 }
 

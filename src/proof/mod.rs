@@ -4,9 +4,11 @@
 //! of it.
 
 mod cluster;
+mod preflight;
 mod restore;
 mod verify;
 
 pub use cluster::Cluster;
+pub use preflight::{Into, foresee, foresee_cluster};
 pub use restore::{Restored, Source, Target, restore};
 pub use verify::{Verified, verify};

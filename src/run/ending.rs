@@ -13,7 +13,7 @@ pub enum End {
     Lock,
     /// The journal or other state could not be written.
     Journal,
-    /// A secret or an environment variable is missing.
+    /// A secret, an environment variable or a permission is missing.
     Secret,
     /// The plan's own timeout passed.
     Timeout,

@@ -3,11 +3,13 @@
 
 mod attempt;
 mod backoff;
+mod doctor;
 mod emit;
 mod ending;
 mod logs;
 mod paths;
 mod pick;
+mod preflight;
 mod preview;
 mod scope;
 mod secrets;
@@ -30,6 +32,7 @@ use crate::template::{self, Scope};
 use crate::value::{Map, Value};
 
 pub use attempt::quiet_panics;
+pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
 pub use pick::Pick;
 
@@ -132,9 +135,16 @@ pub async fn run(mut request: Request) -> Ended {
     }
 
     let facts = facts(&request, &scope, &begun.id, begun.started_at, Some(&begun.log_dir));
-    let mut runner = Runner::new(&request, Arc::clone(&emitter), scope, facts);
     let plan = request.checked.plan();
     let limit = request.stop.child(plan.timeout.map(|t| t.0));
+    if failure.is_none() {
+        let ahead = Runner::new(&request, Arc::clone(&emitter), scope.clone(), facts.clone());
+        if let Some((found, end)) = preflight::before(ahead, &limit).await {
+            failure = Some(found);
+            ends.push(end);
+        }
+    }
+    let mut runner = Runner::new(&request, Arc::clone(&emitter), scope, facts);
     match failure {
         Some(failure) => {
             runner.failure = Some(failure);

@@ -1,12 +1,12 @@
 //! A dry run: each step's decision, and nothing done. It holds no leave to touch.
 
-use super::Runner;
+use super::preflight::{self, Leave};
 use super::scope;
-use super::steps::{Ready, UNSEEN};
+use super::steps::{Ready, Runner, UNSEEN};
 use crate::cancel::Cancel;
 use crate::event::{Fact, Section, StepRef};
 use crate::plan::StepPlan;
-use crate::step::{Class, Failure, FailureKind, Preview, Status, StepError};
+use crate::step::{Class, Failure, FailureKind, Level, Preview, Status, StepError, Verdict};
 use crate::value::{AT_RUN_TIME, Map, Value};
 
 impl Runner<'_> {
@@ -51,25 +51,26 @@ impl Runner<'_> {
             Ok(Ready::Skip(reason)) => (Status::Skipped, Some(reason), None),
             Ok(Ready::Undecided(reason)) => {
                 self.decided(&reference, vec![reason]);
-                self.learn(step, None);
+                self.learn(step, &[]);
                 (Status::Ok, None, None)
             }
             Ok(Ready::Go(with)) if with.has_unknown() => {
                 self.decided(&reference, outline(&with));
-                self.learn(step, None);
+                self.learn(step, &[]);
                 (Status::Ok, None, None)
             }
             Ok(Ready::Go(with)) => match self.decide(step, with, &reference, stop).await {
                 Ok(preview) => {
                     self.decided(&reference, preview.lines.clone());
+                    self.warn(step, &reference, stop).await;
                     self.facts.upcoming.extend(preview.archives.iter().cloned());
-                    self.learn(step, Some(&preview));
+                    self.learn(step, &preview.outputs);
                     (Status::Ok, None, None)
                 }
                 Err(error) if error.class == Class::Sealed => {
                     let text = format!("not looked at: {}", error.what);
                     self.emitter.emit(Fact::Line { step: Some(reference.clone()), level: UNSEEN, text });
-                    self.learn(step, None);
+                    self.learn(step, &[]);
                     (Status::Ok, None, None)
                 }
                 Err(error) => (Status::Failed, None, Some(error)),
@@ -87,7 +88,7 @@ impl Runner<'_> {
                 scope::set_step(&mut self.scope, id, Value::from(status.word()), None);
             }
         } else if error.is_some() {
-            self.learn(step, None);
+            self.learn(step, &[]);
         }
         self.emitter.emit(Fact::StepFinished {
             step: reference,
@@ -114,18 +115,27 @@ impl Runner<'_> {
         Ok(entry.plan(with, &look).await?.preview)
     }
 
+    /// What the preflight would say of a step that can be decided.
+    async fn warn(&self, step: &StepPlan, reference: &StepRef, stop: &Cancel) {
+        let seen = self.look_ahead(step, Leave::Look, stop).await;
+        for check in seen.checks.into_iter().filter(|c| c.verdict != Verdict::Ok) {
+            let step = Some(reference.clone());
+            self.emitter.emit(Fact::Line { step, level: Level::Warn, text: preflight::said(&check) });
+        }
+    }
+
     fn decided(&self, reference: &StepRef, lines: Vec<String>) {
         self.emitter.emit(Fact::Decided { step: reference.clone(), attempt: 1, lines });
     }
 
     /// What later steps may read of this one: what its decision knows, the rest as known at run time.
-    fn learn(&mut self, step: &StepPlan, preview: Option<&Preview>) {
+    pub(super) fn learn(&mut self, step: &StepPlan, known: &[(String, Option<Value>)]) {
         let Some(id) = &step.id else { return };
         let with = serde_json::Value::Object(scope::parameters(self.plan(), step));
         let schema = self.request.registry.get(&step.uses).map(|e| e.outputs(&with)).unwrap_or_default();
         let names = schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys().cloned().collect::<Vec<_>>());
         let known = |name: &str| {
-            let found = preview.and_then(|p| p.outputs.iter().find(|(n, _)| n == name));
+            let found = known.iter().find(|(n, _)| n == name);
             found.and_then(|(_, v)| v.clone()).unwrap_or(Value::Unknown)
         };
         let outputs: Map = names.unwrap_or_default().into_iter().map(|n| (n.clone(), known(&n))).collect();

@@ -10,7 +10,9 @@ use super::{End, Request, attempt, backoff, paths, scope, step_ref, stopped};
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Section, StepRef};
 use crate::plan::{Plan, StepPlan, When};
-use crate::step::{Class, Entry, Env, Failure, FailureKind, Level, Log, Look, RunFacts, Status, StepError, StepFact};
+use crate::step::{
+    Class, Entry, Env, Failure, FailureKind, Kept, Level, Log, Look, RunFacts, Status, StepError, StepFact,
+};
 use crate::template::{self, Scope};
 use crate::value::Value;
 
@@ -22,10 +24,14 @@ pub struct Runner<'a> {
     /// What executors may know; `steps` grows with each step.
     pub(super) facts: RunFacts,
     /// The environment that children get: without the variables that hold the plan's secrets.
-    env: Arc<Env>,
+    pub(super) env: Arc<Env>,
     pub warnings: u32,
     pub failure: Option<Failure>,
     pub handler_failed: bool,
+    /// What the looks ahead share.
+    pub(super) kept: Kept,
+    /// Secrets or variables are missing, so that what reads them cannot be rendered.
+    pub lacking: bool,
 }
 
 /// A step that is ready to be decided.
@@ -61,7 +67,18 @@ impl<'a> Runner<'a> {
             source.env.iter().for_each(|name| drop(env.remove(name)));
         }
         let env = Arc::new(env);
-        Self { request, emitter, scope, facts, env, warnings: 0, failure: None, handler_failed: false }
+        Self {
+            request,
+            emitter,
+            scope,
+            facts,
+            env,
+            warnings: 0,
+            failure: None,
+            handler_failed: false,
+            kept: Kept::default(),
+            lacking: false,
+        }
     }
 
     pub(super) fn plan(&self) -> &'a Plan {
@@ -236,34 +253,47 @@ impl<'a> Runner<'a> {
             cancel,
             log: Log::new(Arc::new(sink)),
             facts: Arc::new(facts),
+            kept: Kept::default(),
         }
     }
 
     /// The condition and the rendered parameters of a step.
     pub(super) fn ready(&self, step: &StepPlan) -> Result<Ready, StepError> {
+        match self.refused(step)? {
+            None => self.rendered(step).map(Ready::Go),
+            Some(other) => Ok(other),
+        }
+    }
+
+    /// Why the condition of a step keeps it from running.
+    pub(super) fn refused(&self, step: &StepPlan) -> Result<Option<Ready>, StepError> {
         match &step.when {
-            None | Some(When::Literal(true)) => {}
-            Some(When::Literal(false)) => return Ok(Ready::Skip("`when` is false".to_owned())),
+            None | Some(When::Literal(true)) => Ok(None),
+            Some(When::Literal(false)) => Ok(Some(Ready::Skip("`when` is false".to_owned()))),
             Some(When::Expression(text)) => {
                 let value = template::parse_expression(text).and_then(|e| e.eval(&self.scope));
                 match value.map_err(|p| StepError::new(format!("`when`: {}{}", p.message, self.blame(step))))? {
-                    Value::Bool(true) => {}
-                    Value::Bool(false) => return Ok(Ready::Skip(format!("`when` is false: {text}"))),
-                    Value::Unknown => return Ok(Ready::Undecided(format!("`when` is decided at run time: {text}"))),
+                    Value::Bool(true) => Ok(None),
+                    Value::Bool(false) => Ok(Some(Ready::Skip(format!("`when` is false: {text}")))),
+                    Value::Unknown => Ok(Some(Ready::Undecided(format!("`when` is decided at run time: {text}")))),
                     other => {
                         let what = format!("`when` gave {}, expected true or false: {text}", other.kind());
-                        return Err(StepError::new(what));
+                        Err(StepError::new(what))
                     }
                 }
             }
         }
+    }
+
+    /// The rendered parameters of a step.
+    pub(super) fn rendered(&self, step: &StepPlan) -> Result<Value, StepError> {
         let json = serde_json::Value::Object(scope::parameters(self.plan(), step));
         let mut with = template::render_json(&json, &self.scope)
             .map_err(|(at, p)| StepError::new(format!("{}{}", scope::said(&at, &p), self.blame(step))))?;
         if self.request.registry.get(&step.uses).is_some_and(Entry::takes_database) {
             self.fill_database(&mut with);
         }
-        Ok(Ready::Go(with))
+        Ok(with)
     }
 
     /// Puts the plan's database settings under those that the step itself gives.

@@ -54,6 +54,8 @@ pub enum FailureKind {
     Timeout,
     Signal,
     Unreachable,
+    /// What was seen before the first step makes the run one in vain.
+    Preflight,
 }
 
 impl FailureKind {
@@ -66,6 +68,7 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::Signal => "signal",
             Self::Unreachable => "unreachable",
+            Self::Preflight => "preflight",
         }
     }
 }
@@ -87,12 +90,14 @@ pub struct StepFact {
     pub error: Option<String>,
 }
 
-/// An archive that an earlier step of a dry run would have made by now.
+/// An archive that an earlier step would have made by now, before a run or in a dry one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upcoming {
     pub path: PathBuf,
     /// The database's name; none for an archive of files.
     pub database: Option<String>,
+    /// The size that is expected, where there is something to go by.
+    pub bytes: Option<u64>,
 }
 
 /// What a step may know of the run around it.
@@ -116,6 +121,6 @@ pub struct RunFacts {
     pub steps: Vec<StepFact>,
     /// The last lines of the log, masked.
     pub log_tail: Vec<String>,
-    /// In a dry run, what earlier steps would have published.
+    /// Before a run and in a dry one, what earlier steps would have published.
     pub upcoming: Vec<Upcoming>,
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::cancel::Cancel;
 use crate::secret::Secret;
-use crate::step::RunFacts;
+use crate::step::{Kept, RunFacts};
 
 /// The environment as it was when the program started; children get it handed over, it is never changed.
 pub type Env = BTreeMap<String, String>;
@@ -84,6 +84,21 @@ impl Log {
     }
 }
 
+/// Says nothing to anybody.
+struct Silence;
+
+impl Sink for Silence {
+    fn line(&self, _: Level, _: &str) {}
+    fn progress(&self, _: &Progress) {}
+}
+
+impl Default for Log {
+    /// A log that nobody reads.
+    fn default() -> Self {
+        Self(Arc::new(Silence))
+    }
+}
+
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Log")
@@ -102,6 +117,8 @@ pub struct Look {
     pub cancel: Cancel,
     pub log: Log,
     pub facts: Arc<RunFacts>,
+    /// What the steps of a preflight share.
+    pub kept: Kept,
 }
 
 /// How long clearing up may take: less than a step that was told to stop is given.

@@ -7,6 +7,7 @@
 mod error;
 mod facts;
 mod leave;
+mod preflight;
 mod registry;
 
 use schemars::{JsonSchema, Schema};
@@ -18,6 +19,7 @@ use crate::value::Value;
 pub use error::{Class, StepError, chain};
 pub use facts::{Failure, FailureKind, RunFacts, Status, StepFact, Upcoming};
 pub use leave::{Env, Level, Log, Look, Progress, Sink, Touch, Unit};
+pub use preflight::{Alters, Area, Check, Kept, Preflight, Probe, Verdict};
 pub use registry::{Decided, Entry, Registry};
 
 /// What one executor is: its name in a plan, its parameters, its outputs, what it decides and what it does.
@@ -29,6 +31,8 @@ pub trait Step: 'static {
     /// Whether it makes an archive, a dump or a copy, or vouches for one: when such a step failed, nothing is removed after
     /// it.
     const PUBLISHES: bool = false;
+    /// What it may change of what later steps need, beyond what it publishes.
+    const ALTERS: Alters = Alters::Nothing;
 
     /// The parameters: a closed struct whose doc comments are the documentation. The doc comment of the struct itself
     /// describes the executor: its first line is the title.
@@ -50,6 +54,19 @@ pub trait Step: 'static {
     fn check(params: &serde_json::Value) -> Vec<Fault> {
         let _ = params;
         Vec::new()
+    }
+
+    /// What can be seen before the run of what the step will need, every fault at once. It is done before the first step
+    /// of every run, and again and again: it is cheap, and only looks. What the run alone can know is text that says so.
+    fn preflight(params: Self::Params, look: &Look) -> impl Future<Output = Preflight> + Send {
+        let _ = (params, look);
+        std::future::ready(Preflight::default())
+    }
+
+    /// The same for what is more than looking: a program's version, a login.
+    fn probe(params: Self::Params, probe: &Probe) -> impl Future<Output = Vec<Check>> + Send {
+        let _ = (params, probe);
+        std::future::ready(Vec::new())
     }
 
     /// Decides. May look at files, folders, databases; changes nothing.

@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::IntoDeserializer;
 
-use super::{Fault, Look, Preview, Step, StepError, Touch};
+use super::{Alters, Check, Fault, Look, Preflight, Preview, Probe, Step, StepError, Touch};
 use crate::value::Value;
 
 /// The key of a JSON Schema that marks the path of a file or folder, or a list of them.
@@ -14,6 +14,9 @@ pub const PATH_MARK: &str = "x-runplan-path";
 
 /// The key of a JSON Schema that marks connection settings.
 pub const DATABASE_MARK: &str = "x-runplan-database";
+
+/// What asking gives.
+type Asked<'a> = Boxed<'a, Result<Vec<Check>, StepError>>;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -25,10 +28,14 @@ pub struct Entry {
     pub example: &'static str,
     /// Whether it makes archives or copies.
     pub publishes: bool,
+    /// What it may change of what later steps need.
+    pub alters: Alters,
     params: fn() -> Schema,
     outputs: fn(&serde_json::Value) -> Schema,
     check: fn(&serde_json::Value) -> Vec<Fault>,
     plan: for<'a> fn(Value, &'a Look) -> Boxed<'a, Result<Decided, StepError>>,
+    preflight: for<'a> fn(Value, &'a Look) -> Boxed<'a, Result<Preflight, StepError>>,
+    probe: for<'a> fn(Value, &'a Probe) -> Asked<'a>,
 }
 
 type Apply = Box<dyn for<'a> FnOnce(&'a Touch) -> Boxed<'a, Result<Value, StepError>> + Send>;
@@ -56,10 +63,13 @@ impl Entry {
             name: S::NAME,
             example: S::EXAMPLE,
             publishes: S::PUBLISHES,
+            alters: S::ALTERS,
             params: schema::<S::Params>,
             outputs: S::outputs,
             check: S::check,
             plan: |params, look| Box::pin(decide::<S>(params, look)),
+            preflight: |params, look| Box::pin(foresee::<S>(params, look)),
+            probe: |params, probe| Box::pin(ask::<S>(params, probe)),
         }
     }
 
@@ -120,18 +130,48 @@ impl Entry {
     pub async fn plan(&self, with: Value, look: &Look) -> Result<Decided, StepError> {
         (self.plan)(with, look).await
     }
+
+    /// Reads the parameters and looks at what the step will need.
+    ///
+    /// # Errors
+    /// Parameters that do not fit.
+    pub async fn preflight(&self, with: Value, look: &Look) -> Result<Preflight, StepError> {
+        (self.preflight)(with, look).await
+    }
+
+    /// The same for what is more than looking.
+    ///
+    /// # Errors
+    /// Parameters that do not fit.
+    pub async fn probe(&self, with: Value, probe: &Probe) -> Result<Vec<Check>, StepError> {
+        (self.probe)(with, probe).await
+    }
 }
 
 fn schema<T: schemars::JsonSchema>() -> Schema {
     SchemaGenerator::from(SchemaSettings::draft07()).into_root_schema_for::<T>()
 }
 
+fn read<S: Step>(with: Value) -> Result<S::Params, StepError> {
+    let params = <S::Params as serde::Deserialize>::deserialize(with.into_deserializer());
+    params.map_err(|e| StepError::new(format!("parameters: {e}")))
+}
+
 async fn decide<S: Step>(with: Value, look: &Look) -> Result<Decided, StepError> {
-    let params = <S::Params as serde::Deserialize>::deserialize(with.into_deserializer())
-        .map_err(|e| StepError::new(format!("parameters: {e}")))?;
+    let params = read::<S>(with)?;
     let work = S::plan(params, look).await?;
     let preview = S::preview(&work);
     Ok(Decided { preview, apply: Box::new(move |touch| Box::pin(act::<S>(work, touch))) })
+}
+
+async fn foresee<S: Step>(with: Value, look: &Look) -> Result<Preflight, StepError> {
+    let params = read::<S>(with)?;
+    Ok(S::preflight(params, look).await)
+}
+
+async fn ask<S: Step>(with: Value, probe: &Probe) -> Result<Vec<Check>, StepError> {
+    let params = read::<S>(with)?;
+    Ok(S::probe(params, probe).await)
 }
 
 async fn act<S: Step>(work: S::Work, touch: &Touch) -> Result<Value, StepError> {

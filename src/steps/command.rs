@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::files::Scratch;
+use crate::files::{self, Scratch};
 use crate::process::{self, Input, Job};
 use crate::secret::Secret;
-use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
+use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 use crate::value::ParamType;
 
 /// Runs a program.
@@ -96,6 +96,7 @@ pub struct Command;
 
 impl Step for Command {
     const NAME: &'static str = "command";
+    const ALTERS: Alters = Alters::Anything;
     const EXAMPLE: &'static str = "argv: [/usr/local/bin/after-backup, --quiet]\n";
     type Params = Params;
     type Output = Output;
@@ -123,6 +124,24 @@ impl Step for Command {
             Some(Fault { pointer: format!("/outputs/{name}"), at_key: true, message, help })
         };
         names.filter_map(wrong).collect()
+    }
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        let name = params.argv.first().map(String::as_str).unwrap_or_default();
+        let mut checks = Vec::new();
+        let cwd = params.cwd.as_ref().map(std::path::PathBuf::from);
+        if let Some(dir) = cwd.as_ref().filter(|d| !files::is_dir(look, d)) {
+            checks.push(Check::problem(Area::Folder, format!("there is no folder `{}`", dir.display())));
+        }
+        // A `PATH` of its own may be a secret, which nobody reads here.
+        if !params.env.contains_key("PATH") {
+            checks.push(match process::locate(look, name, &look.env, cwd.as_deref()) {
+                Some(path) => Check::ok(Area::Program, format!("`{}`: is there", path.display())),
+                None => Check::problem(Area::Program, format!("there is no program `{name}` that can be started"))
+                    .hint("install it, or write its whole path"),
+            });
+        }
+        checks.into()
     }
 
     async fn plan(params: Params, _: &Look) -> Result<Params, StepError> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{self, Record};
 use crate::files::{self, Copied, Kind};
 use crate::quantity::Size;
-use crate::step::{Look, Preview, Progress, Step, StepError, Touch, Unit, Upcoming};
+use crate::step::{Area, Check, Look, Preflight, Preview, Progress, Step, StepError, Touch, Unit, Upcoming, Verdict};
 use crate::value::Value;
 
 /// Copies a file into another folder, and reads it back.
@@ -54,6 +54,8 @@ pub struct Output {
     sha256: String,
 }
 
+const UNMOUNTED: &str = "is the share mounted? make the folder, or set `create: true` to have it made";
+
 /// Everything decided.
 #[derive(Debug)]
 pub struct Work {
@@ -83,6 +85,10 @@ impl Step for Copy {
     type Output = Output;
     type Work = Work;
 
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        foresee(&params, look)
+    }
+
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let (from, dir) = (PathBuf::from(&params.from), PathBuf::from(&params.to));
         let name = from.file_name().ok_or_else(|| StepError::new(format!("`from` `{}` names no file", params.from)))?;
@@ -101,8 +107,7 @@ impl Step for Copy {
         };
         let make_dir = !files::is_dir(look, &dir);
         if make_dir && !params.create {
-            return Err(StepError::new(format!("there is no folder `{}`", dir.display()))
-                .hint("is the share mounted? make the folder, or set `create: true` to have it made"));
+            return Err(StepError::new(format!("there is no folder `{}`", dir.display())).hint(UNMOUNTED));
         }
         if params.require_mount && (make_dir || !mounted(look, &dir)?) {
             return Err(not_mounted(&dir));
@@ -145,6 +150,35 @@ impl Step for Copy {
         let done = tokio::task::spawn_blocking(move || copy(&work, &touch_again)).await;
         done.map_err(|e| StepError::because("copying", &e))?
     }
+}
+
+/// The folder, the mount, and the room for what is expected.
+fn foresee(params: &Params, look: &Look) -> Preflight {
+    let (from, dir) = (PathBuf::from(&params.from), PathBuf::from(&params.to));
+    let Some(name) = from.file_name().filter(|_| !params.to.is_empty()) else {
+        return vec![Check::problem(Area::Parameters, "`from` names no file, or `to` no folder")].into();
+    };
+    let to = dir.join(name);
+    let mut seen = Preflight::default();
+    seen.know("path", to.to_string_lossy().as_ref());
+    let upcoming = look.facts.upcoming.iter().find(|u| u.path == from).cloned();
+    let there = files::at(look, &from).ok().flatten().map(|f| f.bytes);
+    let bytes = there.or(upcoming.as_ref().and_then(|u| u.bytes));
+    let folder = files::folder(look, &dir, params.create).or_hint(UNMOUNTED);
+    let usable = folder.verdict != Verdict::Problem;
+    seen.checks.push(folder);
+    if params.require_mount && !mounted(look, &dir).unwrap_or(false) {
+        seen.checks.push(Check::failed(Area::Folder, &not_mounted(&dir)));
+    } else if usable {
+        let there = files::nearest(look, &dir);
+        if let Err(error) = enough(look, &dir, &there, bytes.unwrap_or(0), params.min_free.map(|s| s.0)) {
+            seen.checks.push(Check::failed(Area::Space, &error));
+        } else if let Ok(free) = files::free(look, &there) {
+            seen.checks.push(Check::ok(Area::Space, format!("folder `{}`: {} free", dir.display(), Size(free))));
+        }
+        seen.archives.extend(upcoming.map(|u| Upcoming { path: to, ..u }));
+    }
+    seen
 }
 
 fn copy(work: &Work, touch: &Touch) -> Result<Output, StepError> {
@@ -273,12 +307,17 @@ fn not_mounted(dir: &Path) -> StepError {
 
 /// Whether there is room for the copy, and for what is to be left free.
 fn room(look: &Look, work: &Work) -> Result<(), StepError> {
-    let Ok(free) = files::free(look, &work.dir) else { return Ok(()) };
-    let need = work.bytes.unwrap_or(0).saturating_add(work.min_free.unwrap_or(0));
+    enough(look, &work.dir, &work.dir, work.bytes.unwrap_or(0), work.min_free)
+}
+
+/// Whether `there`, which is the folder or lies above it, has room for so many bytes.
+fn enough(look: &Look, dir: &Path, there: &Path, bytes: u64, min_free: Option<u64>) -> Result<(), StepError> {
+    let Ok(free) = files::free(look, there) else { return Ok(()) };
+    let need = bytes.saturating_add(min_free.unwrap_or(0));
     if free >= need {
         return Ok(());
     }
-    let reserve = work.min_free.map(|m| format!(", {} of it to be left free", Size(m))).unwrap_or_default();
-    let what = format!("`{}` has {} free and {} is needed{reserve}", work.dir.display(), Size(free), Size(need));
+    let reserve = min_free.map(|m| format!(", {} of it to be left free", Size(m))).unwrap_or_default();
+    let what = format!("`{}` has {} free and {} is needed{reserve}", dir.display(), Size(free), Size(need));
     Err(StepError::new(what).hint("free space there, or keep fewer copies"))
 }

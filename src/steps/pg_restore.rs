@@ -9,7 +9,7 @@ use crate::files;
 use crate::postgres::{self, Settings};
 use crate::proof::{self, Source, Target};
 use crate::secret::Secret;
-use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::step::{Alters, Area, Check, Look, Preflight, Preview, Step, StepError, Touch};
 
 /// Restores the dump of an archive into a database, and compares what is there with what was dumped.
 ///
@@ -68,10 +68,22 @@ pub struct PgRestore;
 
 impl Step for PgRestore {
     const NAME: &'static str = "pg_restore";
+    const ALTERS: Alters = Alters::Anything;
     const EXAMPLE: &'static str = "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\ndatabase: { dbname: restored }\ncreate: true\n";
     type Params = Params;
     type Output = Output;
     type Work = Work;
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        let checks = match params.database.resolve(&look.env) {
+            Ok(database) => {
+                let into = if params.create { proof::Into::Made } else { proof::Into::There };
+                proof::foresee(look, &database, into).await
+            }
+            Err(error) => vec![Check::problem(Area::Server, error.to_string())],
+        };
+        checks.into()
+    }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = PathBuf::from(&params.archive);

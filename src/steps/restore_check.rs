@@ -11,7 +11,7 @@ use crate::postgres::{self, Settings};
 use crate::proof::{self, Cluster, Restored, Source, Target};
 use crate::quantity::Span;
 use crate::secret::Secret;
-use crate::step::{Look, Preview, Step, StepError, Touch};
+use crate::step::{Area, Check, Look, Preflight, Preview, Step, StepError, Touch};
 use crate::value::Value;
 
 /// Restores an archive somewhere where it harms nobody, compares it with what was dumped, and clears it away.
@@ -90,6 +90,16 @@ impl Step for RestoreCheck {
     type Params = Params;
     type Output = Output;
     type Work = Work;
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        let checks = match (params.database.resolve(&look.env), params.into) {
+            (Ok(database), Into::Scratch) => proof::foresee(look, &database, proof::Into::Scratch).await,
+            (Ok(database), Into::Database) => proof::foresee(look, &database, proof::Into::There).await,
+            (Ok(database), Into::Cluster) => proof::foresee_cluster(look, &database).await,
+            (Err(error), _) => vec![Check::problem(Area::Server, error.to_string())],
+        };
+        checks.into()
+    }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = PathBuf::from(&params.archive);

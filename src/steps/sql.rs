@@ -8,7 +8,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::files;
 use crate::postgres::{self, Bound, Session, Settings};
-use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
+use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 
 /// Runs a statement, or a file of statements.
 ///
@@ -77,6 +77,7 @@ pub struct Sql;
 
 impl Step for Sql {
     const NAME: &'static str = "sql";
+    const ALTERS: Alters = Alters::Anything;
     const EXAMPLE: &'static str =
         "statement: DELETE FROM sessions WHERE last_seen < now() - $1::interval\nparams: [30 days]\n";
     type Params = Params;
@@ -95,6 +96,17 @@ impl Step for Sql {
             }
             _ => Vec::new(),
         }
+    }
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        let mut checks = match params.database.resolve(&look.env) {
+            Ok(database) => postgres::meet(look, &database).await.0,
+            Err(error) => vec![Check::problem(Area::Server, error.to_string())],
+        };
+        if let Some(file) = params.file.filter(|f| files::open(look, f.as_ref()).is_err()) {
+            checks.push(Check::problem(Area::Folder, format!("the file `{file}` cannot be read")));
+        }
+        checks.into()
     }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{self, Content, Record, Writer};
 use crate::files;
 use crate::quantity::Size;
-use crate::step::{Fault, Look, Preview, Progress, Step, StepError, Touch, Unit};
+use crate::step::{Area, Check, Fault, Look, Preflight, Preview, Progress, Step, StepError, Touch, Unit};
 use crate::value::Value;
 
 /// Puts files into an encrypted archive.
@@ -67,6 +67,20 @@ impl Step for Zip {
 
     fn check(params: &serde_json::Value) -> Vec<Fault> {
         archive::Settings::fault(params).into_iter().collect()
+    }
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        let path = PathBuf::from(&params.archive.path);
+        let settings = params.archive.check().and_then(|()| archive::unused(look, &path));
+        let mut checks: Vec<Check> = settings.err().iter().map(|e| Check::failed(Area::Parameters, e)).collect();
+        checks.push(files::folder(
+            look,
+            path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            true,
+        ));
+        let mut seen = Preflight::from(checks);
+        seen.know("path", params.archive.path.as_str());
+        seen
     }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {

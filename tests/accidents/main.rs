@@ -17,6 +17,7 @@
 //! | the connection is cut | `server`, the three of the proxy |
 //! | the second folder is not mounted | `share::a_share_that_is_not_mounted_gets_nothing_and_loses_nothing_and_the_night_fails` |
 //! | the alert fails exactly then | `alert`, all of it; `disk::with_no_space_anywhere_the_mail_still_goes`; `tests/email.rs`: `the_alert_goes_whatever_failed` |
+//! | an hour of work before a dump that cannot be | `preflight`, all of it |
 //! | VACUUM lies or hurts | `tests/executors/vacuum.rs`, `tests/vacuum.rs`; `server::a_connection_cut_during_vacuum_fails_that_step_and_is_recorded_nowhere` |
 //! | restore or verify says success and restored nothing | `tests/executors/proof.rs`: `what_was_lost_on_the_way_is_named`, `no_flipped_bit_goes_unnoticed` |
 
@@ -26,6 +27,7 @@ mod dumper;
 mod kill;
 mod month;
 mod night;
+mod preflight;
 mod secrets;
 mod server;
 mod share;

@@ -16,7 +16,7 @@ const CALLS: &str = "execve,execveat,connect,bind,sendto,sendmsg,open,openat,ope
                      truncate,ftruncate,utimensat,mknod,mknodat,kill,tkill,flock";
 
 /// Files by path, each with size, time and content.
-type Files = BTreeMap<String, (u64, String, Vec<u8>)>;
+pub type Files = BTreeMap<String, (u64, String, Vec<u8>)>;
 
 /// Every file below a folder with its size, time and content.
 fn files(dir: &Path, found: &mut Files) {
@@ -33,7 +33,7 @@ fn files(dir: &Path, found: &mut Files) {
     }
 }
 
-fn snapshot(world: &World) -> (Files, String) {
+pub fn snapshot(world: &World) -> (Files, String) {
     let mut found = BTreeMap::new();
     files(&world.path(""), &mut found);
     let dump = Command::new("pg_dump").args(["--inserts", "--restrict-key=0", world.db()]).output().expect("pg_dump");
@@ -59,12 +59,12 @@ fn world() -> World {
     world
 }
 
-/// The trace of a dry run of a plan.
-fn traced(world: &World, plan: &str) -> (Run, String) {
+/// The trace of the binary with these arguments.
+pub fn traced(world: &World, arguments: &[&str]) -> (Run, String) {
     let trace = std::env::temp_dir().join(format!("trace-{}", world.db()));
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-s", "200", "-e", &format!("trace={CALLS}"), "-o"]).arg(&trace);
-    command.arg(env!("CARGO_BIN_EXE_runplan")).args(["-n", "--color", "never", plan]).current_dir(world.path(""));
+    command.arg(env!("CARGO_BIN_EXE_runplan")).args(arguments).args(["--color", "never"]).current_dir(world.path(""));
     command
         .env("XDG_STATE_HOME", world.path("home/state"))
         .env("HOME", world.path("home"))
@@ -77,7 +77,7 @@ fn traced(world: &World, plan: &str) -> (Run, String) {
 }
 
 /// What in a trace is more than looking.
-fn deeds(trace: &str) -> Vec<&str> {
+pub fn deeds(trace: &str) -> Vec<&str> {
     let port = std::env::var("PGPORT").expect("a port");
     let harmless = |line: &str| {
         let call = line.split_once(' ').map_or(line, |(_, rest)| rest.trim_start());
@@ -111,7 +111,7 @@ fn a_dry_run_of_every_executor_touches_nothing() {
         );
         world.write("plan.yaml", plan);
         let before = snapshot(&world);
-        let (run, trace) = traced(&world, "plan.yaml");
+        let (run, trace) = traced(&world, &["run", "-n", "plan.yaml"]);
         let run = run.ends(0).says("nothing was changed");
         assert!(!run.said.contains("would fail"), "{}: {}", entry.name, run.said);
         assert!(before == snapshot(&world), "{}: the world has changed", entry.name);

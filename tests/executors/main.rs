@@ -2,6 +2,7 @@
 
 mod command;
 mod copy;
+mod doctor;
 mod dry_run;
 mod nightly;
 mod pg_dump;

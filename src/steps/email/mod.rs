@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::mail::{self, Letter, Mailbox};
 use crate::quantity::Size;
-use crate::step::{Fault, Look, Preview, RunFacts, Step, StepError, Touch};
+use crate::step::{Area, Check, Class, Fault, Look, Preflight, Preview, Probe, RunFacts, Step, StepError, Touch};
 use crate::value::Value;
 use attach::Attach;
 
@@ -110,6 +110,32 @@ impl Step for Email {
         let unfit = mail::unfit(written("/smtp/host"), clear, given("/smtp/username"), given("/smtp/password"));
         faults.extend(unfit.into_iter().map(|u| fault(format!("/smtp/{}", u.key), u.what, Some(u.hint))));
         faults
+    }
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        let smtp = params.smtp.check(look).err().map(|e| Check::failed(Area::Mail, &e));
+        let texts = std::iter::once(&params.from).chain(&params.to).chain(&params.cc);
+        let people = texts.filter_map(|t| mail::address(t).err()).map(|e| Check::problem(Area::Parameters, e));
+        smtp.into_iter().chain(people).collect::<Vec<_>>().into()
+    }
+
+    async fn probe(params: Params, probe: &Probe) -> Vec<Check> {
+        // What does not fit together was said already, and a mail server is not bothered before every run.
+        if !probe.thorough() || params.smtp.check(probe.look()).is_err() {
+            return Vec::new();
+        }
+        let place = format!("mail server {}", params.smtp.place());
+        vec![match mail::greet(probe, &params.smtp).await {
+            Ok(()) => {
+                let login =
+                    params.smtp.username.as_ref().map_or("no login".to_owned(), |u| format!("logged in as `{u}`"));
+                Check::ok(Area::Mail, format!("{place} ({}): answers, {login}", params.smtp.security().word()))
+            }
+            Err(error) if error.class == Class::Sealed => {
+                Check::warning(Area::Mail, format!("{place}: not asked, since {}", error.what))
+            }
+            Err(error) => Check::failed(Area::Mail, &error),
+        }]
     }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {

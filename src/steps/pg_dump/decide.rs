@@ -3,10 +3,12 @@
 use tokio_postgres::Client;
 
 use super::measure::Picked;
+use super::room::{self, Room};
 use super::{Format, Params, Target, Work};
 use crate::archive;
 use crate::postgres::{self, Pattern};
-use crate::step::{Look, StepError};
+use crate::process;
+use crate::step::{Look, Probe, StepError, Verdict};
 
 /// What the server says of itself.
 #[derive(Debug)]
@@ -25,15 +27,7 @@ pub struct Facts {
 /// Decides everything; see [`Work`].
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let picked = Picked::of(&params);
-    let target = match (params.archive, params.file) {
-        (Some(archive), None) => {
-            archive.check()?;
-            Target::Archive(archive)
-        }
-        (None, Some(file)) if !params.globals => Target::File(file),
-        (None, Some(_)) => return Err(StepError::new("`globals` needs an `archive`: a bare file holds one dump")),
-        _ => return Err(StepError::new("exactly one of `archive` and `file` is needed")),
-    };
+    let target = Target::of(&params)?;
     archive::unused(look, target.path().as_ref())?;
     let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
     let client = postgres::connect(look, &database).await?;
@@ -43,8 +37,15 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
         }
     }
-    let find = |name: &str| postgres::find(look, name, server.major).map(|p| p.to_string_lossy().into_owned());
-    let mut argv = vec![params.program.map_or_else(|| find("pg_dump"), Ok)?, "--no-password".to_owned()];
+    if let Some(room) = Room::of(look, &target, params.format, database.dbname.as_deref(), server.size) {
+        let outlook = room.outlook(target.path());
+        match outlook.verdict {
+            _ if outlook.in_vain => return Err(StepError::new(outlook.text).hint(room::HINT)),
+            Verdict::Problem => look.log.warn(&outlook.text),
+            _ => look.log.debug(&outlook.text),
+        }
+    }
+    let mut argv = vec![program(look, &params, server.major)?, "--no-password".to_owned()];
     argv.extend(match params.format {
         Format::Custom => ["--format=custom".to_owned(), "--compress=0".to_owned()].to_vec(),
         Format::Plain => ["--format=plain".to_owned()].to_vec(),
@@ -66,7 +67,8 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let globals = match params.globals {
         false => None,
         true => {
-            let mut argv = vec![find("pg_dumpall")?, "--no-password".to_owned(), "--globals-only".to_owned()];
+            let found = postgres::find(look, "pg_dumpall", server.major)?.to_string_lossy().into_owned();
+            let mut argv = vec![found, "--no-password".to_owned(), "--globals-only".to_owned()];
             if !server.superuser {
                 look.log.warn("the passwords of roles are left out of `globals.sql`: only a superuser may read them");
                 argv.push("--no-role-passwords".to_owned());
@@ -75,6 +77,34 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
         }
     };
     Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked })
+}
+
+/// The `pg_dump` that is written, else the one that fits the server.
+///
+/// # Errors
+/// There is none that is new enough.
+pub fn program(look: &Look, params: &Params, server: u32) -> Result<String, StepError> {
+    match &params.program {
+        Some(program) => Ok(program.clone()),
+        None => postgres::find(look, "pg_dump", server).map(|p| p.to_string_lossy().into_owned()),
+    }
+}
+
+/// The version of a `pg_dump`. One that is older than the server cannot dump it (PostgreSQL manual, pg_dump, "Notes").
+///
+/// # Errors
+/// It is older, or says no version.
+pub async fn version(probe: &Probe, program: &str, server: &str, major: u32) -> Result<String, StepError> {
+    let said = process::version(probe, program).await?;
+    // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`
+    let number = said.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    let wrong = |_| StepError::new(format!("`{program}` says it is `{said}`, which is no version"));
+    if digits.parse::<u32>().map_err(wrong)? >= major {
+        return Ok(number.to_owned());
+    }
+    let what = format!("`{program}` is version {number} and cannot dump the server, which is version {server}");
+    Err(StepError::new(what).hint(format!("install the client programs of PostgreSQL {major}")))
 }
 
 async fn facts(client: &Client) -> Result<Facts, StepError> {

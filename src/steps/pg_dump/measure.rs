@@ -41,6 +41,11 @@ impl Picked {
             unknown: !params.extra_args.is_empty(),
         }
     }
+
+    /// The same with nothing left out but these.
+    pub fn but_for(&self, without: &[String]) -> Self {
+        Self { without: without.to_vec(), ..self.clone() }
+    }
 }
 
 /// A transaction that holds a snapshot.
@@ -103,49 +108,54 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// The relations of a kind that `pg_dump` takes when it is told the same (its manual, `--schema`, `--table`): tables
-    /// that are named win over schemas, and what belongs to an extension is not dumped.
+    /// The relations of a kind that `pg_dump` takes when it is told the same.
     async fn picked(&self, picked: &Picked, kind: &str) -> Result<Vec<(String, String)>, StepError> {
-        let sql = "SELECT n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), \
-                   ARRAY(SELECT n.nspname ~ p FROM unnest($2::text[]) p), \
-                   ARRAY(SELECT c.relname ~ p FROM unnest($3::text[]) p), \
-                   ARRAY(SELECT n.nspname ~ p FROM unnest($4::text[]) p), \
-                   ARRAY(SELECT c.relname ~ p FROM unnest($5::text[]) p), \
-                   ARRAY(SELECT n.nspname ~ p FROM unnest($6::text[]) p) \
-                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE c.relkind::text = $1 AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-                   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
-                   ORDER BY 1, 2";
-        let parse = |texts: &[String]| texts.iter().map(|t| Pattern::parse(t)).collect::<Vec<_>>();
-        let schemas: Vec<String> = parse(&picked.schemas).into_iter().map(|p| p.name).collect();
-        let (tables, without) = (parse(&picked.tables), parse(&picked.without));
-        let names = |all: &[Pattern]| all.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
-        let places = |all: &[Pattern]| all.iter().map(|p| p.schema.clone().unwrap_or_default()).collect::<Vec<_>>();
         // A name without a schema means what the search path shows, as for `pg_dump`.
         let path = async |sql: &str| {
             self.client.batch_execute(sql).await.map_err(|e| postgres::asked("changing the search path", &e))
         };
         path("RESET search_path").await?;
-        let rows = self
-            .client
-            .query(sql, &[&kind, &schemas, &names(&tables), &places(&tables), &names(&without), &places(&without)])
-            .await
-            .map_err(|e| postgres::asked("asking what is dumped", &e))?;
+        let found = self::picked(&self.client, picked, kind).await?;
         path("SET search_path = pg_catalog").await?;
-        let taken = |row: &tokio_postgres::Row| {
-            let near: bool = row.get(2);
-            let any = |patterns: &[Pattern], name: usize, place: usize| {
-                let (by_name, by_place): (Vec<bool>, Vec<bool>) = (row.get(name), row.get(place));
-                let fits = |i: usize| by_name[i] && if patterns[i].schema.is_some() { by_place[i] } else { near };
-                (0..patterns.len()).any(fits)
-            };
-            let inside = match (tables.is_empty(), schemas.is_empty()) {
-                (true, true) => true,
-                (false, _) => any(&tables, 4, 5),
-                (true, false) => row.get::<_, Vec<bool>>(3).contains(&true),
-            };
-            inside && !any(&without, 6, 7)
-        };
-        Ok(rows.iter().filter(|r| taken(r)).map(|r| (r.get(0), r.get(1))).collect())
+        Ok(found)
     }
+}
+
+/// The relations of a kind that `pg_dump` takes when it is told the same (its manual, `--schema`, `--table`): tables
+/// that are named win over schemas, and what belongs to an extension is not dumped.
+pub async fn picked(client: &Client, picked: &Picked, kind: &str) -> Result<Vec<(String, String)>, StepError> {
+    let sql = "SELECT n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), \
+               ARRAY(SELECT n.nspname ~ p FROM unnest($2::text[]) p), \
+               ARRAY(SELECT c.relname ~ p FROM unnest($3::text[]) p), \
+               ARRAY(SELECT n.nspname ~ p FROM unnest($4::text[]) p), \
+               ARRAY(SELECT c.relname ~ p FROM unnest($5::text[]) p), \
+               ARRAY(SELECT n.nspname ~ p FROM unnest($6::text[]) p) \
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind::text = $1 AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
+               ORDER BY 1, 2";
+    let parse = |texts: &[String]| texts.iter().map(|t| Pattern::parse(t)).collect::<Vec<_>>();
+    let schemas: Vec<String> = parse(&picked.schemas).into_iter().map(|p| p.name).collect();
+    let (tables, without) = (parse(&picked.tables), parse(&picked.without));
+    let names = |all: &[Pattern]| all.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    let places = |all: &[Pattern]| all.iter().map(|p| p.schema.clone().unwrap_or_default()).collect::<Vec<_>>();
+    let rows = client
+        .query(sql, &[&kind, &schemas, &names(&tables), &places(&tables), &names(&without), &places(&without)])
+        .await
+        .map_err(|e| postgres::asked("asking what is dumped", &e))?;
+    let taken = |row: &tokio_postgres::Row| {
+        let near: bool = row.get(2);
+        let any = |patterns: &[Pattern], name: usize, place: usize| {
+            let (by_name, by_place): (Vec<bool>, Vec<bool>) = (row.get(name), row.get(place));
+            let fits = |i: usize| by_name[i] && if patterns[i].schema.is_some() { by_place[i] } else { near };
+            (0..patterns.len()).any(fits)
+        };
+        let inside = match (tables.is_empty(), schemas.is_empty()) {
+            (true, true) => true,
+            (false, _) => any(&tables, 4, 5),
+            (true, false) => row.get::<_, Vec<bool>>(3).contains(&true),
+        };
+        inside && !any(&without, 6, 7)
+    };
+    Ok(rows.iter().filter(|r| taken(r)).map(|r| (r.get(0), r.get(1))).collect())
 }

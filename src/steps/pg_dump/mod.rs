@@ -2,6 +2,8 @@
 
 mod decide;
 mod measure;
+mod preflight;
+mod room;
 mod stream;
 
 use chrono::{DateTime, Utc};
@@ -15,7 +17,7 @@ use crate::postgres::toc::Toc;
 use crate::postgres::{Manifest, Settings};
 use crate::process::Job;
 use crate::quantity::Span;
-use crate::step::{Class, Fault, Look, Preview, Step, StepError, Touch, Upcoming};
+use crate::step::{Check, Class, Fault, Look, Preflight, Preview, Probe, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
 use measure::{Depth, Picked, Snapshot};
 use stream::{Kind, Sink};
@@ -111,6 +113,26 @@ enum Target {
 }
 
 impl Target {
+    fn of(params: &Params) -> Result<Self, StepError> {
+        match (&params.archive, &params.file) {
+            (Some(archive), None) => {
+                archive.check()?;
+                Ok(Self::Archive(archive.clone()))
+            }
+            (None, Some(file)) if !params.globals => Ok(Self::File(file.clone())),
+            (None, Some(_)) => Err(StepError::new("`globals` needs an `archive`: a bare file holds one dump")),
+            _ => Err(StepError::new("exactly one of `archive` and `file` is needed")),
+        }
+    }
+
+    /// Its encryption and compression, in the words of records.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Archive(archive) => (archive.encryption.word(), archive.compression.word()),
+            Self::File(_) => ("none", "none"),
+        }
+    }
+
     fn path(&self) -> &str {
         match self {
             Self::Archive(archive) => &archive.path,
@@ -173,6 +195,14 @@ impl Step for PgDump {
         faults
     }
 
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        preflight::preflight(params, look).await
+    }
+
+    async fn probe(params: Params, probe: &Probe) -> Vec<Check> {
+        preflight::probe(params, probe).await
+    }
+
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         decide::decide(params, look).await
     }
@@ -191,14 +221,14 @@ impl Step for PgDump {
         let path = work.target.path();
         let version = Value::from(work.server.version.as_str());
         let mut preview = Preview::new(lines).known("path", Value::from(path)).known("server_version", version);
-        preview.archives.push(Upcoming { path: path.into(), database: work.database.dbname.clone() });
+        preview.archives.push(Upcoming { path: path.into(), database: work.database.dbname.clone(), bytes: None });
         preview
     }
 
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let clock = std::time::Instant::now();
         let started_at = Utc::now();
-        stream::check_version(&work, touch).await?;
+        decide::version(&Probe::of(touch), &work.argv[0], &work.server.version, work.server.major).await?;
         let mut sink = match &work.target {
             Target::Archive(settings) => Sink::Zip(archive::Writer::create(touch, settings)?),
             Target::File(path) => Sink::Bare(archive::Bare::create(touch, path.as_ref())?),
@@ -292,10 +322,7 @@ fn manifest(
 fn record(work: &Work, touch: &Touch, sealed: &Sealed, dump_bytes: u64, started_at: DateTime<Utc>) -> Record {
     let facts = touch.facts();
     let (host, port) = (work.database.host.clone().unwrap_or_default(), work.database.port.unwrap_or(5432));
-    let (encryption, compression) = match &work.target {
-        Target::Archive(archive) => (archive.encryption.word(), archive.compression.word()),
-        Target::File(_) => ("none", "none"),
-    };
+    let (encryption, compression) = work.target.words();
     Record {
         schema_version: archive::SCHEMA_VERSION,
         kind: Content::Dump,
@@ -310,7 +337,7 @@ fn record(work: &Work, touch: &Touch, sealed: &Sealed, dump_bytes: u64, started_
         bytes: sealed.bytes,
         dump_bytes,
         sha256: sealed.sha256.clone(),
-        format: Some(if work.format == Format::Custom { "custom" } else { "plain" }.to_owned()),
+        format: Some(work.format.word().to_owned()),
         encryption: encryption.to_owned(),
         compression: compression.to_owned(),
         server_version: Some(work.server.version.clone()),

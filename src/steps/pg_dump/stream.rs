@@ -4,7 +4,6 @@ use std::io::{self, Read};
 
 use tokio::sync::oneshot;
 
-use super::Work;
 use crate::archive::{Bare, Pipe, Sealed, Writer};
 use crate::postgres::toc::{Blocks, Toc, Unread};
 use crate::process::{self, Job};
@@ -139,25 +138,6 @@ const PASSING: [&str; 7] = [
 fn failure(ended: &process::Ended, program: &str) -> StepError {
     let error = ended.failure(program);
     if PASSING.iter().any(|p| ended.said.contains(p)) { error.class(Class::Transient) } else { error }
-}
-
-/// A `pg_dump` that is older than the server cannot dump it (PostgreSQL manual, pg_dump, "Notes").
-pub async fn check_version(work: &Work, touch: &Touch) -> Result<(), StepError> {
-    let said = process::version(touch, &work.argv[0]).await?;
-    // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`
-    let number = said.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
-    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
-    let own: u32 = digits
-        .parse()
-        .map_err(|_| StepError::new(format!("`{}` says it is `{said}`, which is no version", work.argv[0])))?;
-    if own >= work.server.major {
-        return Ok(());
-    }
-    let what = format!(
-        "`{}` is version {number} and cannot dump the server, which is version {}",
-        work.argv[0], work.server.version
-    );
-    Err(StepError::new(what).hint(format!("install the client programs of PostgreSQL {}", work.server.major)))
 }
 
 /// How many of the last bytes are kept.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Listed};
 use crate::quantity::{Size, Span};
-use crate::step::{Fault, Look, Preview, Step, StepError, Touch};
+use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 use crate::value::Value;
 use folder::{Archive, Wanted, sort};
 use rules::{Candidate, Policy, Verdict, decide};
@@ -110,6 +110,8 @@ pub struct Output {
     freed_bytes: u64,
 }
 
+const ASTRAY: &str = "is `dir` the folder that the archives are written to, and is it mounted?";
+
 /// Everything decided.
 #[derive(Debug)]
 pub struct Work {
@@ -129,6 +131,7 @@ pub struct Retention;
 
 impl Step for Retention {
     const NAME: &'static str = "retention";
+    const ALTERS: Alters = Alters::Space;
     const EXAMPLE: &'static str = "dir: backups\nkeep_last: 5\n";
     type Params = Params;
     type Output = Output;
@@ -142,6 +145,15 @@ impl Step for Retention {
         vec![Fault { pointer: String::new(), at_key: false, message: "nothing says what stays".to_owned(), help }]
     }
 
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        if let Err(error) = params.policy() {
+            return vec![Check::failed(Area::Parameters, &error)].into();
+        }
+        let dir = PathBuf::from(&params.dir);
+        let made = look.facts.upcoming.iter().any(|u| within(&u.path, &dir));
+        vec![files::folder(look, &dir, made).or_hint(ASTRAY)].into()
+    }
+
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let policy = params.policy()?;
         let wanted = Wanted::new(&params, look)?;
@@ -152,7 +164,7 @@ impl Step for Retention {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !upcoming.is_empty() => Vec::new(),
             Err(error) => {
                 let failed = StepError::because(format!("the folder `{}` cannot be listed", dir.display()), &error);
-                return Err(failed.hint("is `dir` the folder that the archives are written to, and is it mounted?"));
+                return Err(failed.hint(ASTRAY));
             }
         };
         let sorted = sort(look, &dir, listed, &wanted);
@@ -246,14 +258,16 @@ fn hold(look: &Look) -> Option<String> {
     }
 }
 
+/// Whether a file lies in a folder.
+fn within(path: &Path, dir: &Path) -> bool {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let full = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
+    full(parent) == full(dir)
+}
+
 /// In a dry run, the archives that earlier steps would have put into the folder by now.
 fn upcoming(look: &Look, dir: &Path, database: Option<&str>) -> Vec<Candidate> {
-    let here = |path: &Path| {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let full = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
-        full(parent) == full(dir)
-    };
-    let ours = look.facts.upcoming.iter().filter(|u| u.database.as_deref() == database && here(&u.path));
+    let ours = look.facts.upcoming.iter().filter(|u| u.database.as_deref() == database && within(&u.path, dir));
     let candidate = |path: &PathBuf| Candidate {
         name: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         made: look.now,

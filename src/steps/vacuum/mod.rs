@@ -1,6 +1,7 @@
 //! `vacuum`: each table when the control table says that it is due.
 
 mod names;
+mod preflight;
 mod rules;
 
 use chrono::{Local, NaiveDate, NaiveDateTime};
@@ -11,7 +12,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::postgres::{self, Settings, escape_identifier};
 use crate::quantity::{Size, Span};
-use crate::step::{Class, Look, Preview, Step, StepError, Touch};
+use crate::step::{Alters, Class, Look, Preflight, Preview, Step, StepError, Touch};
 use names::{Name, wanted};
 use rules::{Action, Rules, decide};
 
@@ -122,10 +123,15 @@ pub struct Vacuum;
 
 impl Step for Vacuum {
     const NAME: &'static str = "vacuum";
+    const ALTERS: Alters = Alters::Space;
     const EXAMPLE: &'static str = "tables: [orders, \"audit.*\"]\nfull: false\n";
     type Params = Params;
     type Output = Output;
     type Work = Work;
+
+    async fn preflight(params: Params, look: &Look) -> Preflight {
+        preflight::preflight(params, look).await
+    }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;

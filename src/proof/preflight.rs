@@ -1,0 +1,91 @@
+//! What can be seen before a run of what a restore will need: the server, the right to make a database, the programs.
+
+use std::sync::Arc;
+
+use super::cluster::account;
+use crate::postgres::{self, Server, Settings};
+use crate::step::{Area, Check, Look, StepError};
+
+/// Which database a restore goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Into {
+    /// The one that is named, which is there.
+    There,
+    /// The one that is named, made for it.
+    Made,
+    /// One that nobody named, made for it.
+    Scratch,
+}
+
+/// A restore to a server.
+pub async fn foresee(look: &Look, database: &Settings, into: Into) -> Vec<Check> {
+    if into == Into::There {
+        let (mut checks, server) = postgres::meet(look, database).await;
+        checks.extend(server.iter().map(|s| program(look, "pg_restore", s.major)));
+        return checks;
+    }
+    let (mut checks, server) = beside(look, database).await;
+    if let Some(server) = server {
+        let named = database.dbname.clone().filter(|_| into == Into::Made);
+        checks.extend(creatable(&server, database, named).await);
+        checks.push(program(look, "pg_restore", server.major));
+    }
+    checks
+}
+
+/// A restore into a cluster of its own. Its version is that of the archive, which is the server's where that can be asked.
+pub async fn foresee_cluster(look: &Look, database: &Settings) -> Vec<Check> {
+    let (_, server) = postgres::meet(look, database).await;
+    let mut checks: Vec<Check> = account().err().iter().map(|e| Check::failed(Area::Right, e)).collect();
+    if let Some(server) = server {
+        let names = ["initdb", "postgres", "pg_restore"];
+        checks.extend(names.iter().map(|name| program(look, name, server.major)));
+    }
+    checks
+}
+
+/// A database of the server that is surely there, from which another one is made.
+async fn beside(look: &Look, database: &Settings) -> (Vec<Check>, Option<Arc<Server>>) {
+    let other = |name: &str| Settings { dbname: Some(name.to_owned()), ..database.clone() };
+    let (checks, server) = postgres::meet(look, &other("postgres")).await;
+    if server.is_some() {
+        return (checks, server);
+    }
+    match postgres::meet(look, &other("template1")).await {
+        (told, Some(server)) => (told, Some(server)),
+        _ => (checks, None),
+    }
+}
+
+async fn creatable(server: &Server, database: &Settings, named: Option<String>) -> Vec<Check> {
+    let user = database.user.clone().unwrap_or_default();
+    let sql = "SELECT rolcreatedb OR rolsuper, EXISTS (SELECT FROM pg_database WHERE datname = $1) \
+               FROM pg_roles WHERE rolname = current_user";
+    let row = match server.client.query_one(sql, &[&named]).await {
+        Ok(row) => row,
+        Err(error) => {
+            return vec![Check::warning(
+                Area::Right,
+                postgres::asked("asking for the right to CREATE DATABASE", &error).what,
+            )];
+        }
+    };
+    let mut checks = vec![match row.get(0) {
+        true => Check::ok(Area::Right, format!("`{user}` may make databases")),
+        false => Check::problem(Area::Right, format!("`{user}` may not make databases"))
+            .hint(format!("ALTER ROLE \"{user}\" CREATEDB")),
+    }];
+    if let (Some(name), true) = (named, row.get(1)) {
+        let text = format!("the database `{name}` is there already");
+        checks.push(Check::problem(Area::Object, text).hint("drop it first, or restore into it without `create`"));
+    }
+    checks
+}
+
+fn program(look: &Look, name: &str, major: u32) -> Check {
+    match postgres::find(look, name, major) {
+        Ok(path) => Check::ok(Area::Program, format!("`{}`: is there", path.display())),
+        Err(StepError { what, .. }) => Check::problem(Area::Program, what)
+            .hint(format!("install the programs of PostgreSQL {major} (postgresql-{major}) on this machine")),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a run would need, looked at for a person who asks: the preflight, and beyond it logins, versions and the secrets
+//! themselves. Nothing is changed, and nothing is left behind.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::emit::Emitter;
+use super::preflight::Leave;
+use super::steps::Runner;
+use super::{End, Request, begin, facts, password, scope, secrets, stopped};
+use crate::event::Section;
+use crate::files;
+use crate::quantity::Size;
+use crate::secret::{Redactor, Secret};
+use crate::step::{Area, Check, Look, Verdict};
+use crate::value::{Map, Value};
+
+/// What was found.
+#[derive(Debug)]
+pub struct Diagnosis {
+    pub plan: String,
+    pub plan_file: String,
+    pub host: String,
+    /// Whose need it is (`secrets`, `run`, a step), and what was looked at.
+    pub needs: Vec<(String, Vec<Check>)>,
+    pub end: End,
+}
+
+/// Looks at everything that a run of the plan would need.
+pub async fn doctor(request: Request) -> Diagnosis {
+    let begun = begin(&request);
+    let plan = request.checked.plan();
+    let emitter = Emitter::new(Vec::new());
+    let mut scope = begun.scope;
+    let fetched = secrets::fetch(&request, &scope).await;
+    let mut needs = vec![("secrets".to_owned(), of_secrets(&request, &fetched))];
+    // What is missing is sealed, so that the rest can be looked at.
+    let known: BTreeSet<&String> = fetched.values.iter().map(|(n, _)| n).collect();
+    let missing = plan.secrets.names().filter(|n| !known.contains(&(*n).to_owned()));
+    let sealed: Map = missing.map(|n| (n.to_owned(), Value::Secret(Secret::sealed()))).collect();
+    let mut lacking = !sealed.is_empty() || !scope::missing_env(plan, &request.env).is_empty();
+    scope::set(&mut scope, "secrets", Value::Map([fetched.values, sealed].concat()));
+    let broken = scope::compute(&mut scope, plan, &request.env);
+    let known: Vec<Secret> = fetched.known.into_iter().chain(password(&scope)).collect();
+    emitter.redact_with(Redactor::new(&known));
+
+    let mut own: Vec<Check> = broken
+        .iter()
+        .map(|b| {
+            let text = format!("`{}`: {}", b.place, b.problem);
+            if lacking { Check::warning(Area::Parameters, text) } else { Check::problem(Area::Parameters, text) }
+        })
+        .collect();
+    lacking |= !broken.is_empty();
+    let facts = facts(&request, &scope, &begun.id, begun.started_at, Some(&begun.log_dir));
+    let mut runner = Runner::new(&request, std::sync::Arc::clone(&emitter), scope, facts);
+    runner.lacking = lacking;
+    let look = runner.quiet_look(&request.stop);
+    // The folder of the plan's runs: that of this one is never made.
+    own.extend(of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir)));
+    own.extend(of_folder(&look, &files::state_dir(&request.env)));
+    needs.push(("run".to_owned(), own));
+    for seen in runner.look_at_all(Leave::Thorough, &request.stop).await {
+        let place = match seen.step.section {
+            Section::Steps => seen.step.label,
+            section if seen.step.label.starts_with(section.key()) => seen.step.label,
+            section => format!("{}: {}", section.key(), seen.step.label),
+        };
+        needs.push((place, seen.checks));
+    }
+
+    for check in needs.iter_mut().flat_map(|(_, checks)| checks) {
+        check.text = emitter.mask(&check.text);
+        check.hint = check.hint.as_ref().map(|h| emitter.mask(h));
+    }
+    // What is well is said once.
+    let mut told = BTreeSet::new();
+    needs.iter_mut().for_each(|(_, c)| c.retain(|c| c.verdict != Verdict::Ok || told.insert(c.text.clone())));
+    let stop = request.stop.reason().map(|r| stopped(r).1);
+    let problems = needs.iter().flat_map(|(_, c)| c).filter(|c| c.verdict == Verdict::Problem);
+    let ends = problems.map(|c| if matches!(c.area, Area::Secret | Area::Right) { End::Secret } else { End::Failed });
+    let end = End::worst(ends.chain(stop).collect::<Vec<_>>(), 0);
+    Diagnosis {
+        plan: plan.name.clone(),
+        plan_file: request.checked.file().to_owned(),
+        host: request.host.clone(),
+        needs,
+        end,
+    }
+}
+
+fn of_secrets(request: &Request, fetched: &secrets::Fetched) -> Vec<Check> {
+    let there = fetched.values.iter().map(|(name, _)| Check::ok(Area::Secret, format!("`{name}`: is there")));
+    let missing = fetched.problems.iter().map(|p| Check::problem(Area::Secret, p.clone()));
+    let warnings = fetched.warnings.iter().map(|w| Check::warning(Area::Secret, w.clone()));
+    let env = scope::missing_env(request.checked.plan(), &request.env);
+    let env = env.iter().map(|n| Check::problem(Area::Secret, format!("the environment variable `{n}` is not set")));
+    there.chain(warnings).chain(missing).chain(env).collect()
+}
+
+/// Below this a log can hardly be written.
+const NEEDED: u64 = 1 << 20;
+/// Below this it may not be for long.
+const NOTED: u64 = 100 << 20;
+
+fn of_folder(look: &Look, dir: &Path) -> Vec<Check> {
+    let mut checks = vec![files::folder(look, dir, true)];
+    if let Ok(free) = files::free(look, &files::nearest(look, dir)) {
+        let verdict = match free {
+            ..NEEDED => Verdict::Problem,
+            NEEDED..NOTED => Verdict::Warning,
+            _ => Verdict::Ok,
+        };
+        let check = Check::new(Area::Space, verdict, format!("folder `{}`: {} free", dir.display(), Size(free)));
+        checks.push(check.or_hint("logs and locks are written there: free space"));
+    }
+    checks
+}

@@ -1,0 +1,132 @@
+//! Whether there is room for an archive that is yet to be made, by the last one like it. One decision for the preflight
+//! and for the moment before the dump.
+
+use std::path::Path;
+
+use super::{Format, Target};
+use crate::archive::{self, Content, Record};
+use crate::files::{self, Kind};
+use crate::quantity::Size;
+use crate::step::{Look, Verdict};
+
+/// What is known of the room and of what is to come.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Room {
+    /// Bytes that may still be written, with those that unfinished archives take up and a dump clears away.
+    free: u64,
+    /// The last archive like the one to come.
+    last: Option<Last>,
+    /// Bytes of the database on the server's disk: a dump hardly ever has more.
+    database: Option<u64>,
+}
+
+/// Sizes of an archive, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    bytes: u64,
+    dump: u64,
+}
+
+/// How it looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    pub verdict: Verdict,
+    pub text: String,
+    /// It cannot fit, and the dump is not worth beginning.
+    pub in_vain: bool,
+}
+
+impl Room {
+    /// Looks at the folder of an archive; none where the system does not say what is free.
+    pub fn of(look: &Look, target: &Target, format: Format, database: Option<&str>, size: Option<u64>) -> Option<Self> {
+        let dir = folder(target.path().as_ref());
+        let free = files::free(look, &files::nearest(look, dir)).ok()?;
+        let listed = files::list(look, dir).unwrap_or_default();
+        let unfinished = listed.iter().filter(|l| l.name.ends_with(".partial")).map(|l| l.bytes).sum::<u64>();
+        let mut records: Vec<_> = listed.iter().filter(|l| l.kind == Kind::File && l.name.ends_with(".json")).collect();
+        records.sort_by_key(|l| std::cmp::Reverse(l.modified));
+        let read = |name: &str| Record::parse(&files::read_small(look, &dir.join(name), archive::LIMIT).ok()?).ok();
+        let like = |r: &Record| {
+            let facts = &look.facts;
+            let words = target.words();
+            r.kind == Content::Dump
+                && (&r.plan, &r.target, r.database.as_deref()) == (&facts.plan, &facts.target, database)
+                && (r.encryption.as_str(), r.compression.as_str()) == words
+                && r.format.as_deref() == Some(format.word())
+        };
+        let last = records.iter().take(RECORDS).filter_map(|l| read(&l.name)).find(like);
+        let last = last.map(|r| Last { bytes: r.bytes, dump: r.dump_bytes });
+        Some(Self { free: free.saturating_add(unfinished), last, database: size })
+    }
+
+    /// The size that the archive will probably have.
+    pub fn expected(&self) -> Option<u64> {
+        self.last.map(|l| l.bytes)
+    }
+
+    /// What to think of it. The dump is in vain only when not even half an archive like the last one fits, and the
+    /// database has not become smaller than what was dumped then.
+    pub fn outlook(&self, path: &str) -> Outlook {
+        let dir = folder(path.as_ref()).display();
+        let free = Size(self.free);
+        let (verdict, in_vain, said) = match (self.last, self.database) {
+            _ if self.free == 0 => (Verdict::Problem, true, "nothing is free".to_owned()),
+            (Some(last), size) => {
+                let smaller = size.is_some_and(|s| s < last.dump);
+                let said = format!("{free} free, and the last archive has {}", Size(last.bytes));
+                match self.free {
+                    f if f < last.bytes / 2 => (Verdict::Problem, !smaller, said),
+                    f if f < last.bytes => (Verdict::Problem, false, said),
+                    f if f < last.bytes.saturating_add(last.bytes / 5) => (Verdict::Warning, false, said),
+                    _ => (Verdict::Ok, false, said),
+                }
+            }
+            (None, Some(size)) if self.free < size => {
+                let said = format!("{free} free, no archive to go by, and the database has {}", Size(size));
+                (Verdict::Warning, false, said)
+            }
+            (None, _) => (Verdict::Ok, false, format!("{free} free, and no archive to go by")),
+        };
+        Outlook { verdict, text: format!("folder `{dir}`: {said}"), in_vain }
+    }
+}
+
+/// What to do when there is too little.
+pub const HINT: &str = "free space there, or keep fewer archives";
+
+/// Of how many records at most the last one like it is looked for, the newest first.
+const RECORDS: usize = 50;
+
+/// The folder of a file.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_fit_is_in_vain() {
+        let last = |bytes, dump| Some(Last { bytes, dump });
+        for (free, last, database, verdict, in_vain) in [
+            (0, None, None, Verdict::Problem, true),
+            (10, None, None, Verdict::Ok, false),
+            (10, None, Some(10), Verdict::Ok, false),
+            (10, None, Some(11), Verdict::Warning, false),
+            (1000, last(100, 500), Some(5000), Verdict::Ok, false),
+            (120, last(100, 500), Some(500), Verdict::Ok, false),
+            (119, last(100, 500), Some(500), Verdict::Warning, false),
+            (99, last(100, 500), Some(500), Verdict::Problem, false),
+            (50, last(100, 500), Some(500), Verdict::Problem, false),
+            (49, last(100, 500), Some(500), Verdict::Problem, true),
+            (49, last(100, 500), None, Verdict::Problem, true),
+            // It was emptied since, and who knows what a dump of it has.
+            (49, last(100, 500), Some(499), Verdict::Problem, false),
+        ] {
+            let seen = Room { free, last, database }.outlook("backups/a.zip");
+            assert_eq!((seen.verdict, seen.in_vain), (verdict, in_vain), "{free} {last:?} {database:?}");
+            assert!(seen.text.starts_with("folder `backups`: "), "{}", seen.text);
+        }
+    }
+}
