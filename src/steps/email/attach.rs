@@ -35,7 +35,11 @@ impl Attach {
     /// Reads it. The second is what the mail says of it when it is not there whole.
     pub async fn read(&self, touch: &Touch, max: Size) -> (Option<Attachment>, Option<String>) {
         let (look, path) = (touch.look().clone(), self.path.clone());
-        let read = tokio::task::spawn_blocking(move || files::read_head_tail(&look, &path, max.0)).await;
+        let reading = move || {
+            let large = files::size(&look, &path)? > max.0;
+            files::read_head_tail(&look, &path, if large { max.0.saturating_sub(LINE) } else { max.0 })
+        };
+        let read = tokio::task::spawn_blocking(reading).await;
         let path = self.path.display();
         let missing = |why: String| (None, Some(format!("not attached: `{path}`: {why}")));
         let excerpt = match read {
@@ -57,6 +61,9 @@ impl Attach {
         }
     }
 }
+
+/// The most that the line in place of what is left out takes up, in bytes.
+const LINE: u64 = 64;
 
 /// A text with a line in place of what is left out; none when it is no text.
 fn shortened(excerpt: Excerpt) -> Option<Vec<u8>> {
