@@ -294,6 +294,6 @@ fn a_name_that_begins_like_another_is_another() {
     }
     // A pattern reaches files without a record alone.
     world.write("out/app-prod-old.zip", "no record");
-    let pattern = world.run(&prune("keep_last: 1, pattern: 'app-*.zip'"), &["-n"]).ends(0);
+    let pattern = world.run(&prune("keep_last: 1, pattern: 'app-*.zip'"), &["-n", "-v"]).ends(0);
     pattern.says("keeps `app-prod-old.zip`").says("leaves `app-prod-4.zip` alone: it is of the database `app-prod`");
 }

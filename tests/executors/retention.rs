@@ -67,7 +67,7 @@ fn what_is_not_surely_an_archive_of_this_database_is_not_counted_and_not_touched
     world.write("out/link.zip.json", std::fs::read(world.path("out/ours-1.zip.json")).expect("a record"));
     let before = world.names("out");
 
-    let run = world.run(PLAN, &[]).ends(0);
+    let run = world.run(PLAN, &["-v"]).ends(0);
     for (name, why) in [
         ("other-database.zip", "it is of the database `app-prod`"),
         ("case.zip", "it is of the database `App`"),
@@ -89,6 +89,25 @@ fn what_is_not_surely_an_archive_of_this_database_is_not_counted_and_not_touched
     let gone: Vec<&String> = before.iter().filter(|n| !after.contains(n)).collect();
     assert_eq!(gone, ["ours-1.zip", "ours-1.zip.json"]);
     assert!(outside.exists());
+}
+
+#[test]
+fn a_folder_full_of_other_files_makes_one_line_and_what_is_damaged_its_own() {
+    let world = World::new();
+    archive(&world, "ours.zip", 1, &[]);
+    world.run(PLAN, &[]).ends(0).never_says("alone");
+    world.write("out/a.txt", "x");
+    world.run(PLAN, &[]).ends(0).says("leaves `a.txt` alone: it has no record");
+    for name in ["b.txt", "c.txt", "d.txt", "e.txt"] {
+        world.write(&format!("out/{name}"), "x");
+    }
+    archive(&world, "cut.zip", 2, &[("bytes", json!(999))]);
+    let run = world.run(PLAN, &[]).ends(0).says("leaves 5 other files alone: `a.txt`, `b.txt`, `c.txt` and 2 more");
+    let run = run.says("leaves `cut.zip` alone: it has ").says("and its record says 999").never_says("no record");
+    // The log has every reason.
+    let path = run.said.lines().find_map(|l| l.strip_prefix("log: ")).expect("a log");
+    let log = std::fs::read_to_string(path).expect("a log");
+    assert!(log.contains("leaves `e.txt` alone: it has no record"), "{log}");
 }
 
 #[test]

@@ -116,7 +116,17 @@ pub struct Sorted {
     pub archives: Vec<Archive>,
     /// Records of such archives that are gone.
     pub orphans: Vec<Listed>,
-    pub others: Vec<(String, String)>,
+    pub others: Vec<Other>,
+}
+
+/// A file that is left alone.
+#[derive(Debug)]
+pub struct Other {
+    pub name: String,
+    /// Why it does not count.
+    pub why: String,
+    /// It would be an archive of ours, were it or its record not damaged.
+    pub damaged: bool,
 }
 
 /// Tells the archives that count from everything else in the folder.
@@ -143,7 +153,15 @@ pub fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> So
             Ok(candidate) => {
                 sorted.archives.push(Archive { candidate, file: seen.file, record: record.cloned() });
             }
-            Err(why) => sorted.others.push((file.name.clone(), why)),
+            Err(why) => {
+                let damaged = seen.file.kind == Kind::File
+                    && match &seen.record {
+                        Some(Ok(record)) => wanted.refuses(record).is_none(),
+                        Some(Err(_)) => true,
+                        None => false,
+                    };
+                sorted.others.push(Other { name: file.name.clone(), why, damaged });
+            }
         }
     }
     sorted

@@ -16,7 +16,7 @@ use crate::files::{self, Listed};
 use crate::quantity::{Size, Span};
 use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 use crate::value::Value;
-use folder::{Archive, Wanted, sort};
+use folder::{Archive, Other, Wanted, sort};
 use rules::{Candidate, Policy, Verdict, decide};
 
 /// Keeps archives of a folder by rules and removes the others.
@@ -123,7 +123,7 @@ pub struct Work {
     /// Records whose archives are gone, left by a retention that was killed between the two; they go too.
     orphans: Vec<Listed>,
     /// Each other file, and why it is left alone.
-    others: Vec<(String, String)>,
+    others: Vec<Other>,
 }
 
 /// The executor.
@@ -175,6 +175,9 @@ impl Step for Retention {
         let verdicts = decide(candidates, &policy, look.now, &day, hold.as_deref());
         let goes = |a: &Archive| verdicts.iter().any(|v| !v.stays && v.name == a.candidate.name);
         let doomed = sorted.archives.into_iter().filter(goes).map(|a| (a.file, a.record)).collect();
+        for Other { name, why, .. } in sorted.others.iter().filter(|o| !o.damaged) {
+            look.log.debug(format!("leaves `{name}` alone: {why}"));
+        }
         let orphans = if hold.is_none() { sorted.orphans } else { Vec::new() };
         Ok(Work { dir, verdicts, doomed, orphans, others: sorted.others })
     }
@@ -189,7 +192,9 @@ impl Step for Retention {
             lines.push(format!("no archive in `{}` counts", work.dir.display()));
         }
         lines.extend(work.orphans.iter().map(|r| format!("removes the record `{}`: its archive is gone", r.name)));
-        lines.extend(work.others.iter().map(|(name, why)| format!("leaves `{name}` alone: {why}")));
+        let (damaged, foreign): (Vec<&Other>, Vec<&Other>) = work.others.iter().partition(|o| o.damaged);
+        lines.extend(damaged.iter().map(|o| format!("leaves `{}` alone: {}", o.name, o.why)));
+        lines.extend(summary(&foreign));
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let freed: u64 = work.doomed.iter().map(|(file, record)| size(file, record.as_ref())).sum();
         Preview::new(lines)
@@ -238,6 +243,20 @@ impl Step for Retention {
             problems.join("; ")
         )))
     }
+}
+
+/// How many names a line of several files has.
+const NAMED: usize = 3;
+
+/// The files that are nobody's or another's, in one line; why each is left alone is detail.
+fn summary(foreign: &[&Other]) -> Option<String> {
+    if let [only] = foreign {
+        return Some(format!("leaves `{}` alone: {}", only.name, only.why));
+    }
+    let names: Vec<String> = foreign.iter().take(NAMED).map(|o| format!("`{}`", o.name)).collect();
+    let more = foreign.len() - names.len();
+    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!names.is_empty()).then(|| format!("leaves {} other files alone: {}{rest}", foreign.len(), names.join(", ")))
 }
 
 fn size(file: &Listed, record: Option<&Listed>) -> u64 {
