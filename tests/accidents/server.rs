@@ -162,13 +162,16 @@ fn a_connection_cut_while_the_dump_streams_leaves_nothing_and_is_tried_again_whe
 fn a_connection_cut_at_once_is_tried_again_when_the_plan_says_so() {
     let (mut night, proxy) = through_proxy();
     let mails = night.server.mails().len();
-    proxy.cut(Cut::AtConnect, 1);
-    nothing_changed(&night, || night.run(&[]).ends(1));
-    assert_eq!((proxy.cuts(), night.mails(mails).len()), (1, 1));
-    night.edit("uses: pg_dump\n", "uses: pg_dump\n    retry: { attempts: 3, delay: 20ms }\n");
+    // The look before the first step is worth a warning, and the first to be cut.
     proxy.cut(Cut::AtConnect, 2);
-    night.run(&[]).ends(0);
-    assert_eq!((proxy.cuts(), zips(&night.world, "backups").len()), (2, 2));
+    nothing_changed(&night, || night.run(&[]).ends(1).says("preflight: dump: problem: connecting to"));
+    assert_eq!((proxy.cuts(), night.mails(mails).len()), (2, 1));
+    proxy.cut(Cut::AtConnect, 1);
+    night.run(&[]).ends(0).says("preflight: dump: problem: connecting to");
+    night.edit("uses: pg_dump\n", "uses: pg_dump\n    retry: { attempts: 3, delay: 20ms }\n");
+    proxy.cut(Cut::AtConnect, 3);
+    night.run(&[]).ends(0).says("attempt 3");
+    assert_eq!((proxy.cuts(), zips(&night.world, "backups").len()), (3, 2));
 }
 
 #[test]
