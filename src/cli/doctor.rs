@@ -27,7 +27,7 @@ pub fn doctor(args: &DoctorArgs, terms: &Terms) -> Result<Exit, Failure> {
     let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
     let found = on_runtime(request(checked, params, Pick::default(), Vec::new()), run::doctor)?;
     let text = match args.format {
-        Format::Text => report::needs(&found.plan, &found.needs, terms.out),
+        Format::Text => report::needs(&found.plan, &found.needs, terms.verbosity, terms.out),
         Format::Json => {
             let needs: Vec<_> = found.needs.iter().map(|(of, checks)| json!({ "of": of, "checks": checks })).collect();
             let document = json!({

@@ -1,14 +1,15 @@
 //! What a run would need, as a list to tick off.
 
-use super::Style;
+use super::{Style, Verbosity};
 use crate::step::{Check, Verdict};
 
 /// Whose need it is and what was looked at, for people, with a last line that sums it up.
-pub fn needs(plan: &str, all: &[(String, Vec<Check>)], style: Style) -> String {
+pub fn needs(plan: &str, all: &[(String, Vec<Check>)], verbosity: Verbosity, style: Style) -> String {
     let mut out = String::new();
-    for (whose, checks) in all.iter().filter(|(_, c)| !c.is_empty()) {
+    let shown = |check: &&Check| verbosity != Verbosity::Quiet || check.verdict != Verdict::Ok;
+    for (whose, checks) in all.iter().filter(|(_, c)| c.iter().any(|c| shown(&c))) {
         out += &format!("{}\n", style.paint("1", whose));
-        for check in checks {
+        for check in checks.iter().filter(shown) {
             let code = match check.verdict {
                 Verdict::Ok => "32",
                 Verdict::Warning => "33",

@@ -128,6 +128,7 @@ fn where_all_is_well_it_says_so_logs_in_everywhere_and_changes_nothing() {
     assert!(ward.server.mails().is_empty());
     let wire: String = ward.server.wire().into_iter().map(|(_, _, said)| said.to_uppercase()).collect();
     assert!(wire.contains("AUTH") && wire.contains("QUIT") && !wire.contains("MAIL FROM"), "{wire}");
+    assert_eq!(ward.doctor(&["-q"]).ends(0).out, "night: all is well\n");
     // For programs.
     let json = ward.doctor(&["--format", "json"]).ends(0).json();
     assert_eq!((json["schema_version"].as_u64(), json["exit_code"].as_u64()), (Some(1), Some(0)), "{json}");

@@ -36,7 +36,10 @@ async fn control(client: &Client, params: &Params, user: &str) -> Result<((Strin
     let (schema, name) = control_place(client, &params.control_table).await?;
     let quoted = format!("{}.{}", escape_identifier(&schema), escape_identifier(&name));
     let sql = "SELECT c.oid IS NOT NULL, \
-               has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'), \
+               has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
+               AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+               WHERE d.classid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'a' \
+               AND NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE')), \
                coalesce((SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = $2), false) \
                FROM (SELECT to_regclass($1)::oid AS oid) c";
     let row = client.query_one(sql, &[&quoted, &schema]).await;
@@ -45,7 +48,7 @@ async fn control(client: &Client, params: &Params, user: &str) -> Result<((Strin
     let check = match (there, usable, creatable) {
         (true, true, _) => Check::ok(Area::Right, format!("control table {quoted}: can be read and written")),
         (true, false, _) => {
-            Check::problem(Area::Right, format!("control table {quoted}: `{user}` may not read or not write it"))
+            Check::problem(Area::Right, format!("control table {quoted}: `{user}` may not both read and write it"))
                 .hint(format!("GRANT SELECT, INSERT ON {quoted} and USAGE on its sequence to `{user}`"))
         }
         (false, _, true) => Check::ok(Area::Right, format!("control table {quoted}: is made when it is needed")),
