@@ -129,6 +129,9 @@ impl Runner<'_> {
             Err(error) => return fault(Verdict::Problem, &error),
         };
         let unknown = with.has_unknown();
+        if with.get("database").is_some_and(Value::has_unknown) {
+            return Preflight::default();
+        }
         let look = self.quiet_look(stop);
         // On a thread of its own: a share that does not answer must not hold up the rest.
         let (handle, limit) = (tokio::runtime::Handle::current(), leave.limit());

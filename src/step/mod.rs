@@ -57,7 +57,7 @@ pub trait Step: 'static {
     }
 
     /// What can be seen before the run of what the step will need, every fault at once. It is done before the first step
-    /// of every run, and again and again: it is cheap, and only looks. What the run alone can know is text that says so.
+    /// of every run: it is cheap, and only looks. What the run alone can know is a text that says so.
     fn preflight(params: Self::Params, look: &Look) -> impl Future<Output = Preflight> + Send {
         let _ = (params, look);
         std::future::ready(Preflight::default())

@@ -37,9 +37,9 @@ async fn control(client: &Client, params: &Params, user: &str) -> Result<((Strin
     let quoted = format!("{}.{}", escape_identifier(&schema), escape_identifier(&name));
     let sql = "SELECT c.oid IS NOT NULL, \
                has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
-               AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+               AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_class s ON s.oid = d.objid \
                WHERE d.classid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'a' \
-               AND NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE')), \
+               AND CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') ELSE false END), \
                coalesce((SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = $2), false) \
                FROM (SELECT to_regclass($1)::oid AS oid) c";
     let row = client.query_one(sql, &[&quoted, &schema]).await;
