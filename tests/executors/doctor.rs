@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::dry_run::{deeds, snapshot, traced};
 use crate::smtp::Server;
-use crate::world::{Run, World, psql, script};
+use crate::world::{PASSWORD, Run, World, psql, script};
 
 const LOGIN: &str = "backup:canary-Numbat/37";
 const MAIL: &str = "canary-Numbat/37";
@@ -245,6 +245,18 @@ fn the_control_table_is_written_with_its_sequence() {
     control(&format!("`{weak}` may not both read and write it"));
     ward.world.sql(&format!("GRANT USAGE ON SEQUENCE controle_vacuum_id_seq TO {weak}"));
     control("can be read and written");
+}
+
+#[test]
+fn what_a_program_quotes_of_a_secret_is_masked() {
+    let ward = Ward::new();
+    script(&ward.world.path("ask"), "echo \"no entry for $TEST_ZIP\" >&2; exit 1");
+    for format in ["text", "json"] {
+        let run = ward.doctor(&["--format", format]).ends(77).says("the secret `mail` is missing");
+        let run = run.says("no entry for ***").never_says(PASSWORD).never_says(&PASSWORD.replace('"', "\\\""));
+        // Without it nobody logs in, and that is said too.
+        run.says("not asked, since the password is not at hand");
+    }
 }
 
 #[test]
