@@ -151,7 +151,8 @@ impl Settings {
             return Err(StepError::new("`smtp.password` is empty")
                 .hint("look at where the secret comes from, or leave out `username` and `password`"));
         }
-        if clear { Ok(()) } else { self.tls().map(drop) }
+        // Whom the system trusts is read when it is needed: there is nothing in it that a plan could get wrong.
+        if clear || self.ca_file.as_deref().is_none_or(str::is_empty) { Ok(()) } else { self.tls().map(drop) }
     }
 
     /// Whom to trust, and for which name.
