@@ -66,7 +66,16 @@ fn record(sealed: &Sealed) -> Record {
 
 fn settings(path: &Path, encryption: Encryption, compression: Compression) -> Settings {
     let path = path.to_string_lossy().into_owned();
-    Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")), level: None, threads: None }
+    Settings {
+        path,
+        also: Vec::new(),
+        require_mount: false,
+        encryption,
+        compression,
+        password: Some(Secret::new("p ä\"s$ s'w")),
+        level: None,
+        threads: None,
+    }
 }
 
 /// Rows, as far as numbers make them.

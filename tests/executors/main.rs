@@ -1,5 +1,6 @@
 //! Each executor through the binary, as a user runs it, against a real PostgreSQL. Run by `tests/sandbox cargo test`.
 
+mod also;
 mod command;
 mod copy;
 mod dry_run;

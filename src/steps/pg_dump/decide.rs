@@ -28,13 +28,17 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let target = match (params.archive, params.file) {
         (Some(archive), None) => {
             archive.check()?;
+            archive.unused(look)?;
+            archive.foresee(look);
             Target::Archive(archive)
         }
-        (None, Some(file)) if !params.globals => Target::File(file),
+        (None, Some(file)) if !params.globals => {
+            archive::unused(look, file.as_ref())?;
+            Target::File(file)
+        }
         (None, Some(_)) => return Err(StepError::new("`globals` needs an `archive`: a bare file holds one dump")),
         _ => return Err(StepError::new("exactly one of `archive` and `file` is needed")),
     };
-    archive::unused(look, target.path().as_ref())?;
     let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
     let client = postgres::connect(look, &database).await?;
     let server = facts(&client).await?;

@@ -91,6 +91,8 @@ pub enum Format {
 pub struct Output {
     /// The archive, or the bare dump.
     path: String,
+    /// It at every place it was written to, `path` first.
+    paths: Vec<String>,
     /// Its size in bytes.
     bytes: u64,
     /// Its SHA-256, in hexadecimal.
@@ -115,6 +117,14 @@ impl Target {
         match self {
             Self::Archive(archive) => &archive.path,
             Self::File(path) => path,
+        }
+    }
+
+    /// Every file to make, the first one first.
+    fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::Archive(archive) => archive.paths().collect(),
+            Self::File(path) => vec![path],
         }
     }
 }
@@ -169,7 +179,7 @@ impl Step for PgDump {
         if has("file") && params.get("globals") == Some(&Json::Bool(true)) {
             faults.push(fault("/globals", "`globals` needs an `archive`: a bare file holds one dump"));
         }
-        faults.extend(archive::Settings::fault(params));
+        faults.extend(archive::Settings::faults(params));
         faults
     }
 
@@ -179,7 +189,7 @@ impl Step for PgDump {
 
     fn preview(work: &Work) -> Preview {
         let into = match &work.target {
-            Target::Archive(a) => format!("into `{}` ({}, {})", a.path, a.encryption.word(), a.compression.word()),
+            Target::Archive(archive) => archive.places(),
             Target::File(path) => format!("into `{path}`, neither compressed nor encrypted"),
         };
         let mut lines = vec![
@@ -188,10 +198,14 @@ impl Step for PgDump {
         ];
         lines.extend(work.globals.iter().map(|argv| format!("and {}", argv.join(" "))));
         lines.push(into);
-        let path = work.target.path();
+        let paths = work.target.paths();
         let version = Value::from(work.server.version.as_str());
-        let mut preview = Preview::new(lines).known("path", Value::from(path)).known("server_version", version);
-        preview.archives.push(Upcoming { path: path.into(), database: work.database.dbname.clone() });
+        let mut preview = Preview::new(lines)
+            .known("path", Value::from(work.target.path()))
+            .known("paths", Value::List(paths.iter().map(|p| Value::from(*p)).collect()))
+            .known("server_version", version);
+        let upcoming = |path: &str| Upcoming { path: path.into(), database: work.database.dbname.clone() };
+        preview.archives.extend(paths.into_iter().map(upcoming));
         preview
     }
 
@@ -234,6 +248,7 @@ impl Step for PgDump {
         sealed.publish(touch, &record)?;
         Ok(Output {
             path: work.target.path().to_owned(),
+            paths: work.target.paths().into_iter().map(str::to_owned).collect(),
             bytes: record.bytes,
             sha256: record.sha256,
             dump_bytes,
