@@ -17,6 +17,7 @@ mod pipeline;
 pub mod read;
 mod record;
 mod sealed;
+mod through;
 mod zip;
 
 use std::path::{Component, Path, PathBuf};
@@ -56,6 +57,9 @@ pub struct Settings {
     /// is not mounted.
     #[serde(default)]
     pub require_mount: bool,
+    /// How far it is checked before it gets its name.
+    #[serde(default)]
+    pub verify: Verify,
     /// How it is encrypted.
     #[serde(default)]
     pub encryption: Encryption,
@@ -74,6 +78,18 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     pub threads: Option<u8>,
+}
+
+/// How far an archive is checked before it gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// Every byte is read back from the disk, while the next are written: the hash and each authentication code must fit.
+    #[default]
+    Bytes,
+    /// Then it is read from the disk once more and unpacked whole: each entry must have the size and the checksum of what
+    /// was packed. It takes as long as unpacking does.
+    Full,
 }
 
 /// How an archive is encrypted.
@@ -182,7 +198,9 @@ impl Settings {
     /// Where it goes, for people.
     pub fn places(&self) -> String {
         let paths: Vec<String> = self.paths().map(|p| format!("`{p}`")).collect();
-        format!("into {} ({}, {})", paths.join(" and "), self.encryption.word(), self.compression.word())
+        let unpacked = if self.verify == Verify::Full { ", unpacked again before it gets its name" } else { "" };
+        let (encryption, compression) = (self.encryption.word(), self.compression.word());
+        format!("into {} ({encryption}, {compression}){unpacked}", paths.join(" and "))
     }
 
     /// Encryption fails closed: without a password nothing is begun. A sealed one, in a dry run, is taken for given.

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::Settings;
 use super::follow::Follower;
 use super::sealed::{Made, Sealed, failed};
+use super::through::{self, Sum};
 use crate::cancel::Cancel;
 use crate::files::{self, Partial};
 use crate::step::{StepError, Touch};
@@ -124,17 +125,22 @@ impl Outs {
         self.places.iter().for_each(|p| p.follower.code(self.at));
     }
 
-    /// Flushes each to the disk and waits until every byte was read back.
+    /// Flushes each to the disk and waits until every byte was read back; with `packed` each is unpacked again, too.
     ///
     /// # Errors
     /// None is what was written, or the work was cancelled.
-    pub fn seal(mut self) -> Result<Sealed, StepError> {
+    pub fn seal(mut self, packed: Option<&[Sum]>, password: Option<&[u8]>) -> Result<Sealed, StepError> {
         let at = self.at;
         self.each("flushing", |place| place.finish(at))?;
         let hash: [u8; 32] = std::mem::take(&mut self.hash).finalize().into();
         let mut made = Vec::new();
         for place in std::mem::take(&mut self.places) {
-            match place.read((at, hash), self.touch.cancel()) {
+            let cancel = self.touch.cancel();
+            let read = place.read((at, hash), cancel).and_then(|made| {
+                let sums = packed.map_or(Ok(()), |sums| through::check(made.partial.path(), password, sums, cancel));
+                sums.map_err(|e| unread(cancel, &made.path, &e)).map(|()| made)
+            });
+            match read {
                 Ok(whole) => made.push(whole),
                 Err(error) => {
                     if !made.is_empty() {

@@ -10,7 +10,8 @@ use super::frame::{self, Entry};
 use super::outs::Outs;
 use super::pipeline::{Pipeline, Take};
 use super::sealed::Sealed;
-use super::{Encryption, Settings};
+use super::through::Sum;
+use super::{Encryption, Settings, Verify};
 use crate::cancel::Cancel;
 use crate::step::{StepError, Touch};
 
@@ -24,6 +25,8 @@ pub(super) struct Chance {
 pub struct Writer {
     outs: Outs,
     entries: Vec<Entry>,
+    /// What went into each, when it is to be unpacked again.
+    sums: Option<Vec<Sum>>,
     pub(super) pipeline: Pipeline,
     pub(super) chance: Chance,
     method: u16,
@@ -41,14 +44,18 @@ fn random() -> Result<[u8; SALT], StepError> {
 struct Packing<'a> {
     outs: &'a mut Outs,
     crypt: Option<Crypt>,
+    /// Whether the content is summed up though it is encrypted.
+    summed: bool,
     crc: u32,
 }
 
 impl Take for Packing<'_> {
     fn take(&mut self, chunk: &mut Chunk) -> Result<(), StepError> {
-        match &mut self.crypt {
-            Some(crypt) => crypt.encrypt(&mut chunk.output),
-            None => self.crc = zlib_rs::crc32::crc32(self.crc, chunk.input()),
+        if self.crypt.is_none() || self.summed {
+            self.crc = zlib_rs::crc32::crc32(self.crc, chunk.input());
+        }
+        if let Some(crypt) = &mut self.crypt {
+            crypt.encrypt(&mut chunk.output);
         }
         self.outs.put(&chunk.output)
     }
@@ -73,6 +80,7 @@ impl Writer {
         Ok(Self {
             outs,
             entries: Vec::new(),
+            sums: (settings.verify == Verify::Full).then(Vec::new),
             pipeline: Pipeline::new(settings.codec(), settings.workers())?,
             chance: Chance { salt: random, now: Local::now },
             method: settings.method(),
@@ -115,10 +123,13 @@ impl Writer {
             self.outs.salt(entry.data, name);
         }
         self.outs.put(&head)?;
-        let mut packing = Packing { outs: &mut self.outs, crypt, crc: 0 };
+        let mut packing = Packing { outs: &mut self.outs, crypt, summed: self.sums.is_some(), crc: 0 };
         entry.size = self.pipeline.run(from, progress, &self.cancel, &mut packing)?;
+        if let Some(sums) = &mut self.sums {
+            sums.push(Sum { name: name.to_owned(), size: entry.size, crc: packing.crc });
+        }
         // AE-2 keeps no checksum of the plain text.
-        entry.crc = packing.crc;
+        entry.crc = if self.password.is_some() { 0 } else { packing.crc };
         let code = packing.crypt.map(Crypt::code);
         if code.is_some() {
             self.outs.code();
@@ -133,7 +144,7 @@ impl Writer {
     }
 
     /// Ends the archive, flushes it to the disk and reads every byte back: the hash must be that of what was written, and
-    /// each authentication code that of what stands before it.
+    /// each authentication code that of what stands before it. With `verify: full` it is unpacked again, too.
     ///
     /// # Errors
     /// Writing failed, or what is on the disk is not what was written.
@@ -141,6 +152,7 @@ impl Writer {
         let start = self.outs.at;
         self.entries.iter().try_for_each(|entry| self.outs.put(&entry.central()))?;
         self.outs.put(&frame::end(self.entries.len() as u64, start, self.outs.at))?;
-        self.outs.seal()
+        let password = self.password.as_ref().map(|p| p.as_bytes());
+        self.outs.seal(self.sums.as_deref(), password)
     }
 }

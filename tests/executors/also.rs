@@ -91,6 +91,26 @@ fn a_place_that_fills_up_leaves_nothing_fails_the_step_and_stops_no_other() {
 }
 
 #[test]
+fn unpacked_again_each_place_is_what_was_packed_or_has_no_name() {
+    let world = world();
+    let plan = plan("verify: full, also: [b/a.zip]");
+    world.run(&plan, &["-n"]).ends(0).says("unpacked again before it gets its name");
+    world.run(&plan, &[]).ends(0);
+    assert!(read(&world, "b/a.zip") == read(&world, "out/a.zip"));
+    for dir in ["out", "b"] {
+        std::fs::remove_dir_all(world.path(dir)).expect("the archives");
+    }
+    // The second reading of one of the two fails: nothing else looks for the directory at its end.
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{plan}"));
+    let script = format!(
+        "exec strace -f -qq -o trace -P {} -e trace=lseek -e inject=lseek:error=EIO \"$@\"",
+        world.path("b/a.zip.partial").display()
+    );
+    let run = apart(&world, &script).ends(1).says("reading back `b/a.zip`").says("complete at `out/a.zip`");
+    assert!(world.names("b").is_empty() && world.names("out").len() == 2, "{}", run.said);
+}
+
+#[test]
 fn a_share_that_is_not_mounted_gets_nothing_and_the_rest_is_made() {
     let world = world();
     std::fs::create_dir(world.path("share")).expect("a folder");
