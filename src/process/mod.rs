@@ -34,6 +34,8 @@ pub struct Job {
     pub account: Option<(u32, u32)>,
     /// What it says is detail that only `-v` and the log file show.
     pub quiet: bool,
+    /// Knows the lines that only say what the program is at: they are such detail, and no error quotes them.
+    pub chatter: Option<fn(&str) -> bool>,
 }
 
 /// What a program reads on its standard input.
@@ -134,8 +136,12 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     let mut readers = Vec::new();
     if let Some(stderr) = child.stderr.take() {
         let (log, tail) = (touch.log().clone(), Arc::clone(&tail));
-        let quiet = job.quiet;
+        let (quiet, chatter) = (job.quiet, job.chatter);
         readers.push(tokio::spawn(lines(stderr, move |line| {
+            if chatter.is_some_and(|is| is(&line)) {
+                log.debug(&line);
+                return;
+            }
             if quiet {
                 log.debug(&line)
             } else {

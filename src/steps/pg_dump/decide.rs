@@ -5,6 +5,7 @@ use tokio_postgres::Client;
 use super::measure::Picked;
 use super::{Format, Params, Target, Work};
 use crate::archive;
+use crate::files;
 use crate::postgres::{self, Pattern};
 use crate::step::{Look, StepError};
 
@@ -39,6 +40,23 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
         (None, Some(_)) => return Err(StepError::new("`globals` needs an `archive`: a bare file holds one dump")),
         _ => return Err(StepError::new("exactly one of `archive` and `file` is needed")),
     };
+    let jobs = params.jobs.unwrap_or(1);
+    if params.format == Format::Directory {
+        if !matches!(target, Target::Archive(_)) {
+            return Err(StepError::new("`format: directory` needs an `archive`: a bare file holds one dump"));
+        }
+        if cfg!(not(target_os = "linux")) {
+            return Err(StepError::new("`format: directory` needs Linux, which says when a file is complete")
+                .hint("use `format: custom`"));
+        }
+    } else if params.jobs.is_some() {
+        return Err(StepError::new(
+            "`jobs` needs `format: directory`: only there `pg_dump` writes several tables at a time",
+        ));
+    }
+    if !(1..=64).contains(&jobs) {
+        return Err(StepError::new("`jobs` is from 1 to 64"));
+    }
     let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
     let client = postgres::connect(look, &database).await?;
     let server = facts(&client).await?;
@@ -52,6 +70,12 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     argv.extend(match params.format {
         Format::Custom => ["--format=custom".to_owned(), "--compress=0".to_owned()].to_vec(),
         Format::Plain => ["--format=plain".to_owned()].to_vec(),
+        Format::Directory => {
+            let folder = files::Spool::path_of(target.path().as_ref());
+            let fixed = ["--format=directory", "--compress=0", "--no-sync", "--verbose"].map(str::to_owned);
+            let own = [format!("--jobs={jobs}"), format!("--file={}", folder.display())];
+            fixed.into_iter().chain(own).collect()
+        }
     });
     argv.push(format!("--lock-wait-timeout={}", params.lock_wait_timeout.0.as_millis()));
     if !params.schemas.is_empty() || !params.tables.is_empty() {

@@ -1,18 +1,21 @@
 //! `pg_dump`: a dump into an encrypted archive, or a bare file.
 
+mod account;
 mod decide;
+mod folder;
 mod measure;
 mod stream;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::archive::{self, Content, Record, Sealed, Server};
+use crate::archive;
+use crate::files::Spool;
 use crate::postgres::evidence::Evidence;
 use crate::postgres::toc::Toc;
-use crate::postgres::{Manifest, Settings};
+use crate::postgres::{FOLDER, Settings, TOC};
 use crate::process::Job;
 use crate::quantity::Span;
 use crate::step::{Class, Fault, Look, Preview, Step, StepError, Touch, Upcoming};
@@ -23,7 +26,7 @@ use stream::{Kind, Sink};
 /// Dumps a database into an encrypted archive.
 ///
 /// The dump goes straight from the standard output of `pg_dump` into the archive: no temporary file, nothing unencrypted
-/// on disk. The archive gets its name only when `pg_dump` ended well and every byte was read back. Beside it lies its
+/// on disk (`format: directory` excepted). The archive gets its name only when `pg_dump` ended well and every byte was read back. Beside it lies its
 /// record, `<archive>.json`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,10 @@ pub struct Params {
     /// What `pg_dump` writes.
     #[serde(default)]
     format: Format,
+    /// How many tables are dumped at a time, each over a connection of its own; for `format: directory`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 64))]
+    jobs: Option<u8>,
     /// The archive to make.
     #[serde(default)]
     archive: Option<archive::Settings>,
@@ -84,6 +91,10 @@ pub enum Format {
     Custom,
     /// SQL, for `psql`.
     Plain,
+    /// For `pg_restore`, a file for each table, several tables at a time (`jobs`). The files pass through a folder beside
+    /// the archive, where they have no name and are unencrypted until they are packed: it needs room for what waits there.
+    /// One table is never dumped by two, so a database that is one large table gains nothing. On Linux only.
+    Directory,
 }
 
 /// What the dump gave.
@@ -129,6 +140,16 @@ impl Target {
     }
 }
 
+impl Format {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Custom => "custom",
+            Self::Plain => "plain",
+            Self::Directory => "directory",
+        }
+    }
+}
+
 /// Everything decided.
 #[derive(Debug)]
 pub struct Work {
@@ -145,8 +166,12 @@ pub struct Work {
 
 impl Work {
     /// The name of the dump in the archive.
-    fn entry(&self) -> &'static str {
-        if self.format == Format::Custom { "database.dump" } else { "database.sql" }
+    fn entry(&self) -> String {
+        match self.format {
+            Format::Custom => "database.dump".to_owned(),
+            Format::Plain => "database.sql".to_owned(),
+            Format::Directory => format!("{FOLDER}{TOC}"),
+        }
     }
 }
 
@@ -178,6 +203,16 @@ impl Step for PgDump {
         }
         if has("file") && params.get("globals") == Some(&Json::Bool(true)) {
             faults.push(fault("/globals", "`globals` needs an `archive`: a bare file holds one dump"));
+        }
+        if params.get("format") == Some(&Json::from("directory")) {
+            if has("file") {
+                faults.push(fault("/format", "`format: directory` needs an `archive`: a bare file holds one dump"));
+            }
+        } else if has("jobs") && !params.get("format").and_then(Json::as_str).is_some_and(|f| f.contains("${{")) {
+            faults.push(fault(
+                "/jobs",
+                "`jobs` needs `format: directory`: only there several tables are dumped at a time",
+            ));
         }
         faults.extend(archive::Settings::faults(params));
         faults
@@ -228,23 +263,34 @@ impl Step for PgDump {
         };
         let mut argv = work.argv.clone();
         argv.splice(1..1, snapshot.iter().map(|s| format!("--snapshot={}", s.id)));
-        let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
         let (told, toc) = tokio::sync::oneshot::channel();
         let measuring = measure(&work, touch, snapshot.as_ref(), toc);
         let job_of_dump = job(argv);
-        let filling = stream::fill(touch, &job_of_dump, sink, work.entry(), kind, work.server.size, Some(told));
+        let total = work.server.size;
+        let (dump_bytes, evidence);
         // The snapshot lasts as long as its transaction, which must outlive both.
-        let (filled, evidence) = tokio::join!(filling, measuring);
-        drop(snapshot);
-        let dump_bytes;
-        (sink, dump_bytes) = filled?;
-        if let Some(argv) = &work.globals {
-            (sink, _) = stream::fill(touch, &job(argv.clone()), sink, "globals.sql", Kind::Globals, None, None).await?;
+        if work.format == Format::Directory {
+            let (filled, measured) = tokio::join!(fill_folder(&work, touch, job_of_dump, sink), measuring);
+            let folder = filled?;
+            evidence = settle(&work, touch, snapshot.as_ref(), measured, folder.toc.as_ref()).await;
+            (sink, dump_bytes) = (folder.sink, folder.bytes);
+        } else {
+            let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
+            let filling = stream::fill(touch, &job_of_dump, sink, work.entry(), kind, total, Some(told));
+            let (filled, measured) = tokio::join!(filling, measuring);
+            (sink, dump_bytes) = filled?;
+            evidence = measured;
         }
-        let manifest = manifest(&work, touch, dump_bytes, started_at, evidence)?;
+        drop(snapshot);
+        if let Some(argv) = &work.globals {
+            (sink, _) =
+                stream::fill(touch, &job(argv.clone()), sink, "globals.sql".to_owned(), Kind::Globals, None, None)
+                    .await?;
+        }
+        let manifest = account::manifest(&work, touch, dump_bytes, started_at, evidence)?;
         let sealed = tokio::task::spawn_blocking(move || sink.seal(&manifest)).await;
         let sealed = sealed.map_err(|e| StepError::because("sealing", &e))??;
-        let record = record(&work, touch, &sealed, dump_bytes, started_at);
+        let record = account::record(&work, touch, &sealed, dump_bytes, started_at);
         sealed.publish(touch, &record)?;
         Ok(Output {
             path: work.target.path().to_owned(),
@@ -270,7 +316,7 @@ async fn measure(
         match work.format {
             // A dump that never says what it holds has failed, and that is said elsewhere.
             Format::Custom => snapshot.measure(&toc.await.ok()?, work.depth).await.map(Some).transpose(),
-            Format::Plain => snapshot.measure_picked(&work.picked, work.depth).await.transpose(),
+            Format::Plain | Format::Directory => snapshot.measure_picked(&work.picked, work.depth).await.transpose(),
         }
     };
     let measured = tokio::select! {
@@ -280,55 +326,27 @@ async fn measure(
     measured.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
 }
 
-fn manifest(
-    work: &Work,
-    touch: &Touch,
-    dump_bytes: u64,
-    started_at: DateTime<Utc>,
-    evidence: Option<Evidence>,
-) -> Result<String, StepError> {
-    let facts = touch.facts();
-    let manifest = Manifest {
-        schema_version: 1,
-        plan: facts.plan.clone(),
-        target: facts.target.clone(),
-        run: facts.run.clone(),
-        database: work.database.dbname.clone(),
-        server_version: work.server.version.clone(),
-        dump: work.entry().to_owned(),
-        globals: work.globals.as_ref().map(|_| "globals.sql".to_owned()),
-        dump_bytes,
-        started_at,
-        evidence,
-    };
-    serde_json::to_string(&manifest).map_err(|e| StepError::because("the manifest", &e))
+/// Dumps into a folder beside the archive.
+async fn fill_folder(work: &Work, touch: &Touch, job: Job, sink: Sink) -> Result<folder::Folder, StepError> {
+    let place = work.target.path();
+    let spool = Spool::beside(touch, place.as_ref());
+    let spool = spool.map_err(|e| StepError::because(format!("making the folder `{place}.spool`"), &e))?;
+    let job = Job { chatter: Some(folder::chatter), ..job };
+    folder::fill(touch, &job, sink, spool, work.server.size).await
 }
 
-fn record(work: &Work, touch: &Touch, sealed: &Sealed, dump_bytes: u64, started_at: DateTime<Utc>) -> Record {
-    let facts = touch.facts();
-    let (host, port) = (work.database.host.clone().unwrap_or_default(), work.database.port.unwrap_or(5432));
-    let (encryption, compression) = match &work.target {
-        Target::Archive(archive) => (archive.encryption.word(), archive.compression.word()),
-        Target::File(_) => ("none", "none"),
+/// What the dump holds, after it has said that itself.
+async fn settle(
+    work: &Work,
+    touch: &Touch,
+    snapshot: Option<&Snapshot>,
+    measured: Option<Evidence>,
+    toc: Option<&Toc>,
+) -> Option<Evidence> {
+    let (Some(snapshot), Some(toc)) = (snapshot, toc) else { return measured };
+    let settled = tokio::select! {
+        settled = snapshot.settle(measured, toc, work.depth) => settled,
+        _ = touch.cancel().cancelled() => return None,
     };
-    Record {
-        schema_version: archive::SCHEMA_VERSION,
-        kind: Content::Dump,
-        plan: facts.plan.clone(),
-        target: facts.target.clone(),
-        server: Some(Server { host, port, system_identifier: work.server.identifier.clone() }),
-        database: work.database.dbname.clone(),
-        machine: facts.host.clone(),
-        run: facts.run.clone(),
-        started_at,
-        finished_at: Utc::now(),
-        bytes: sealed.bytes,
-        dump_bytes,
-        sha256: sealed.sha256.clone(),
-        format: Some(if work.format == Format::Custom { "custom" } else { "plain" }.to_owned()),
-        encryption: encryption.to_owned(),
-        compression: compression.to_owned(),
-        server_version: Some(work.server.version.clone()),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+    settled.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
 }

@@ -17,7 +17,7 @@ pub enum Sink {
 }
 
 impl Sink {
-    fn put(&mut self, name: &str, from: &mut dyn Read, progress: &mut dyn FnMut(u64)) -> Result<u64, StepError> {
+    pub fn put(&mut self, name: &str, from: &mut dyn Read, progress: &mut dyn FnMut(u64)) -> Result<u64, StepError> {
         match self {
             Self::Zip(writer) => writer.entry(name, from, progress),
             Self::Bare(bare) => bare.fill(from, progress),
@@ -70,7 +70,7 @@ pub async fn fill(
     touch: &Touch,
     job: &Job,
     mut sink: Sink,
-    name: &'static str,
+    name: String,
     kind: Kind,
     total: Option<u64>,
     told: Option<oneshot::Sender<Toc>>,
@@ -87,7 +87,7 @@ pub async fn fill(
         let contents = (kind == Kind::Custom).then(|| Contents { told, next: 0, state: State::Head(Vec::new()) });
         let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
         let mut step = 0;
-        let result = sink.put(name, &mut from, &mut |done| {
+        let result = sink.put(&name, &mut from, &mut |done| {
             if done >> 20 != step {
                 step = done >> 20;
                 log.progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
@@ -136,7 +136,7 @@ const PASSING: [&str; 7] = [
     "Connection reset by peer",
 ];
 
-fn failure(ended: &process::Ended, program: &str) -> StepError {
+pub fn failure(ended: &process::Ended, program: &str) -> StepError {
     let error = ended.failure(program);
     if PASSING.iter().any(|p| ended.said.contains(p)) { error.class(Class::Transient) } else { error }
 }
