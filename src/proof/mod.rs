@@ -4,7 +4,9 @@
 //! of it.
 
 mod cluster;
+mod folder;
 mod restore;
+mod unpack;
 mod verify;
 
 pub use cluster::Cluster;

@@ -3,6 +3,7 @@
 mod also;
 mod command;
 mod copy;
+mod directory;
 mod dry_run;
 mod nightly;
 mod pg_dump;
