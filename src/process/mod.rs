@@ -1,6 +1,8 @@
 //! Running a program: in a process group of its own, with the environment handed over, its lines passed on as they come,
 //! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled.
 
+pub mod nice;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -36,6 +38,8 @@ pub struct Job {
     pub quiet: bool,
     /// Knows the lines that only say what the program is at: they are such detail, and no error quotes them.
     pub chatter: Option<fn(&str) -> bool>,
+    /// How far it steps back for other programs, see [`nice`].
+    pub nice: Option<u8>,
 }
 
 /// What a program reads on its standard input.
@@ -123,6 +127,9 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     }
     let mut child = command.spawn().map_err(|e| unstartable(program, &e))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(nice) = job.nice {
+        nice::step_back(group, nice);
+    }
     if let Input::Text(text) = &job.stdin
         && let Some(mut stdin) = child.stdin.take()
     {

@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::manner::Manner;
 use super::measure::Picked;
 use super::{Format, Params, Target, Work};
 use crate::archive;
@@ -54,6 +55,13 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             "`jobs` needs `format: directory`: only there `pg_dump` writes several tables at a time",
         ));
     }
+    let manner = Manner { nice: params.nice, rate: params.max_rate };
+    if manner.nice.is_some_and(|nice| nice > 19) {
+        return Err(StepError::new("`nice` is from 0 to 19"));
+    }
+    if manner.rate.is_some() && params.format == Format::Directory {
+        return Err(StepError::new("`max_rate` holds a pipe back, and `format: directory` has none"));
+    }
     if !(1..=64).contains(&jobs) {
         return Err(StepError::new("`jobs` is from 1 to 64"));
     }
@@ -102,7 +110,7 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             Some(argv)
         }
     };
-    Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked })
+    Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked, manner })
 }
 
 async fn facts(client: &Client) -> Result<Facts, StepError> {

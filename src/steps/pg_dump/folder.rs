@@ -50,16 +50,20 @@ pub async fn fill(
     let inflow = Arc::new(inflow);
     let running = process::start(touch, job, false)?;
     let (log, from, halt) = (touch.log().clone(), Arc::clone(&inflow), stop.clone());
-    let packing = tokio::task::spawn_blocking(move || {
+    let packing = process::nice::work(job.nice, move || {
         let packed = pack(&from, &mut sink, &log, total);
         if packed.is_err() {
             halt.cancel(Reason::FailFast);
         }
         packed.map(|seen| (sink, seen))
     });
-    let ended = running.wait(&stop).await;
-    inflow.over();
-    let packed = packing.await.map_err(|e| StepError::because("packing", &e))?;
+    let waiting = async {
+        let ended = running.wait(&stop).await;
+        inflow.over();
+        ended
+    };
+    let (packed, ended) = tokio::join!(packing, waiting);
+    let packed = packed?;
     if touch.cancel().is_cancelled() {
         return Err(StepError::cancelled());
     }

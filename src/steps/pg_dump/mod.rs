@@ -3,6 +3,7 @@
 mod account;
 mod decide;
 mod folder;
+mod manner;
 mod measure;
 mod stream;
 
@@ -16,12 +17,13 @@ use crate::files::Spool;
 use crate::postgres::evidence::Evidence;
 use crate::postgres::toc::Toc;
 use crate::postgres::{FOLDER, Settings, TOC};
-use crate::process::Job;
-use crate::quantity::Span;
+use crate::process::{self, Job};
+use crate::quantity::{Rate, Span};
 use crate::step::{Class, Fault, Look, Preview, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
+use manner::Manner;
 use measure::{Depth, Picked, Snapshot};
-use stream::{Kind, Sink};
+use stream::{Kind, Sink, Wanted};
 
 /// Dumps a database into an encrypted archive.
 ///
@@ -70,6 +72,14 @@ pub struct Params {
     /// How long to wait for the locks on all tables.
     #[serde(default = "a_minute")]
     lock_wait_timeout: Span,
+    /// How far `pg_dump` and our own threads step back for other programs: the nice value, from 0 to 19.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 19))]
+    nice: Option<u8>,
+    /// The most bytes in a second that are taken from `pg_dump`, like `50MB/s`; the server is then read no faster. Its
+    /// snapshot and locks last as much longer. Not for `format: directory`, whose files nobody holds back.
+    #[serde(default)]
+    max_rate: Option<Rate>,
     /// More arguments for `pg_dump`, passed on as they are.
     #[serde(default)]
     extra_args: Vec<String>,
@@ -162,6 +172,7 @@ pub struct Work {
     server: decide::Facts,
     depth: Depth,
     picked: Picked,
+    manner: Manner,
 }
 
 impl Work {
@@ -205,6 +216,9 @@ impl Step for PgDump {
             faults.push(fault("/globals", "`globals` needs an `archive`: a bare file holds one dump"));
         }
         if params.get("format") == Some(&Json::from("directory")) {
+            if has("max_rate") {
+                faults.push(fault("/max_rate", "`max_rate` holds a pipe back, and `format: directory` has none"));
+            }
             if has("file") {
                 faults.push(fault("/format", "`format: directory` needs an `archive`: a bare file holds one dump"));
             }
@@ -233,6 +247,8 @@ impl Step for PgDump {
         ];
         lines.extend(work.globals.iter().map(|argv| format!("and {}", argv.join(" "))));
         lines.push(into);
+        lines.extend(work.manner.nice.map(|nice| format!("with the nice value {nice}")));
+        lines.extend(work.manner.rate.map(|rate| format!("at most {rate}")));
         let paths = work.target.paths();
         let version = Value::from(work.server.version.as_str());
         let mut preview = Preview::new(lines)
@@ -249,10 +265,15 @@ impl Step for PgDump {
         let started_at = Utc::now();
         stream::check_version(&work, touch).await?;
         let mut sink = match &work.target {
-            Target::Archive(settings) => Sink::Zip(archive::Writer::create(touch, settings)?),
+            Target::Archive(settings) => {
+                let (own, settings) = (touch.again(), settings.clone());
+                let create = move || archive::Writer::create(&own, &settings);
+                Sink::Zip(process::nice::work(work.manner.nice, create).await??)
+            }
             Target::File(path) => Sink::Bare(archive::Bare::create(touch, path.as_ref())?),
         };
-        let job = |argv: Vec<String>| Job { argv, env: work.database.child_env(&touch.look().env), ..Job::default() };
+        let (env, manner) = (work.database.child_env(&touch.look().env), work.manner);
+        let job = |argv: Vec<String>| Job { argv, env: env.clone(), nice: manner.nice, ..Job::default() };
         let snapshot = match Snapshot::export(touch, &work.database).await {
             Ok(snapshot) => Some(snapshot),
             Err(error) if error.class == Class::Cancelled => return Err(error),
@@ -276,20 +297,20 @@ impl Step for PgDump {
             (sink, dump_bytes) = (folder.sink, folder.bytes);
         } else {
             let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
-            let filling = stream::fill(touch, &job_of_dump, sink, work.entry(), kind, total, Some(told));
+            let wanted = Wanted { name: work.entry(), kind, total, told: Some(told), manner };
+            let filling = stream::fill(touch, &job_of_dump, sink, wanted);
             let (filled, measured) = tokio::join!(filling, measuring);
             (sink, dump_bytes) = filled?;
             evidence = measured;
         }
         drop(snapshot);
         if let Some(argv) = &work.globals {
-            (sink, _) =
-                stream::fill(touch, &job(argv.clone()), sink, "globals.sql".to_owned(), Kind::Globals, None, None)
-                    .await?;
+            let name = "globals.sql".to_owned();
+            let wanted = Wanted { name, kind: Kind::Globals, total: None, told: None, manner };
+            (sink, _) = stream::fill(touch, &job(argv.clone()), sink, wanted).await?;
         }
         let manifest = account::manifest(&work, touch, dump_bytes, started_at, evidence)?;
-        let sealed = tokio::task::spawn_blocking(move || sink.seal(&manifest)).await;
-        let sealed = sealed.map_err(|e| StepError::because("sealing", &e))??;
+        let sealed = process::nice::work(manner.nice, move || sink.seal(&manifest)).await??;
         let record = account::record(&work, touch, &sealed, dump_bytes, started_at);
         sealed.publish(touch, &record)?;
         Ok(Output {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use tokio::sync::oneshot;
 
 use super::Work;
+use super::manner::{Manner, Paced};
 use crate::archive::{Bare, Pipe, Sealed, Writer};
 use crate::postgres::toc::{Blocks, Toc, Unread};
 use crate::process::{self, Job};
@@ -64,17 +65,22 @@ impl Kind {
     }
 }
 
+/// What a program is to print, and where that goes.
+pub struct Wanted {
+    /// The name of the entry.
+    pub name: String,
+    pub kind: Kind,
+    /// About how many bytes there will be.
+    pub total: Option<u64>,
+    /// Who wants to know the table of contents.
+    pub told: Option<oneshot::Sender<Toc>>,
+    pub manner: Manner,
+}
+
 /// Runs a program and puts what it prints under a name. Its exit status is looked at before anything is made of it: a
 /// dump cut short ends like a whole one. Gives the number of bytes.
-pub async fn fill(
-    touch: &Touch,
-    job: &Job,
-    mut sink: Sink,
-    name: String,
-    kind: Kind,
-    total: Option<u64>,
-    told: Option<oneshot::Sender<Toc>>,
-) -> Result<(Sink, u64), StepError> {
+pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> Result<(Sink, u64), StepError> {
+    let Wanted { name, kind, total, told, manner } = wanted;
     let program = kind.program();
     let mut running = process::start(touch, job, true)?;
     let pipe = running
@@ -82,9 +88,10 @@ pub async fn fill(
         .map(Pipe::new)
         .ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
     let over = pipe.over();
-    let log = touch.log().clone();
-    let packing = tokio::task::spawn_blocking(move || {
+    let (log, cancel) = (touch.log().clone(), touch.cancel().clone());
+    let packing = process::nice::work(manner.nice, move || {
         let contents = (kind == Kind::Custom).then(|| Contents { told, next: 0, state: State::Head(Vec::new()) });
+        let pipe = Paced::new(pipe, manner.rate, cancel);
         let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
         let mut step = 0;
         let result = sink.put(&name, &mut from, &mut |done| {
@@ -101,9 +108,13 @@ pub async fn fill(
         drop(from);
         result.map(|bytes| (sink, bytes, verdict))
     });
-    let ended = running.wait(touch.cancel()).await;
-    over.store(true, std::sync::atomic::Ordering::Release);
-    let packed = packing.await.map_err(|e| StepError::because("packing", &e))?;
+    let waiting = async {
+        let ended = running.wait(touch.cancel()).await;
+        over.store(true, std::sync::atomic::Ordering::Release);
+        ended
+    };
+    let (packed, ended) = tokio::join!(packing, waiting);
+    let packed = packed?;
     if let Err(fault) = &packed
         && fault.class != Class::Cancelled
     {
