@@ -5,6 +5,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -29,6 +31,8 @@ pub(super) struct Outs {
     /// How many bytes were written.
     pub at: u64,
     flushed: u64,
+    /// The same as `at`, for whoever watches.
+    written: Arc<AtomicU64>,
     touch: Touch,
 }
 
@@ -86,7 +90,15 @@ impl Outs {
     /// None could be begun.
     pub fn create(touch: &Touch, settings: &Settings, password: Option<&Zeroizing<String>>) -> Result<Self, StepError> {
         let (places, failed) = (Vec::new(), Vec::new());
-        let mut outs = Self { places, failed, hash: Sha256::new(), at: 0, flushed: 0, touch: touch.again() };
+        let mut outs = Self {
+            places,
+            failed,
+            hash: Sha256::new(),
+            at: 0,
+            flushed: 0,
+            written: Arc::default(),
+            touch: touch.again(),
+        };
         for (number, path) in settings.paths().enumerate() {
             let mounted = settings.require_mount && number > 0;
             match Place::create(touch, path.as_ref(), mounted, password.cloned()) {
@@ -107,12 +119,18 @@ impl Outs {
         self.hash.update(data);
         self.each("writing", |place| place.file.write_all(data))?;
         self.at += data.len() as u64;
+        self.written.store(self.at, Ordering::Relaxed);
         if self.at - self.flushed >= FLUSH {
             let at = self.at;
             self.each("writing", |place| place.file.flush().map(|()| place.follower.written(at)))?;
             self.flushed = at;
         }
         Ok(())
+    }
+
+    /// How many bytes were written by now.
+    pub fn written(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written)
     }
 
     /// An encrypted entry's data will begin here.

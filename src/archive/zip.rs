@@ -89,6 +89,11 @@ impl Writer {
         })
     }
 
+    /// A counter of the bytes that were written by now.
+    pub fn written(&self) -> std::sync::Arc<std::sync::atomic::AtomicU64> {
+        self.outs.written()
+    }
+
     /// Adds an entry with everything that `from` gives; `progress` hears how many bytes were taken. Gives their number.
     /// After an error the archive is of no use any more.
     ///

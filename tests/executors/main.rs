@@ -7,6 +7,7 @@ mod directory;
 mod dry_run;
 mod nightly;
 mod pg_dump;
+mod progress;
 mod proof;
 mod retention;
 #[path = "../smtp/mod.rs"]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::stream::{Sink, failure};
+use super::stream::{Sink, Ticks, failure};
 use crate::cancel::Reason;
 use crate::files::{Arrival, Inflow, Spool};
 use crate::postgres::toc::{Toc, Unread};
@@ -97,7 +97,7 @@ pub async fn fill(
 
 fn pack(from: &Inflow, sink: &mut Sink, log: &Log, total: Option<u64>) -> Result<Seen, StepError> {
     let mut seen = Seen::default();
-    let mut step = 0;
+    let (mut ticks, note) = (Ticks::default(), sink.note());
     let failed = |e: io::Error| StepError::because("taking the dump out of its folder", &e);
     while let Some(arrival) = from.next().map_err(failed)? {
         let name = arrival.name.clone();
@@ -105,9 +105,8 @@ fn pack(from: &Inflow, sink: &mut Sink, log: &Log, total: Option<u64>) -> Result
         let mut file = Watched { inner: arrival, kept: lists.then(Vec::new), tail: Vec::new() };
         let before = seen.bytes;
         seen.bytes += sink.put(&format!("{FOLDER}{name}"), &mut file, &mut |done| {
-            if (before + done) >> 20 != step {
-                step = (before + done) >> 20;
-                log.progress(&Progress { done: before + done, total, unit: Unit::Bytes, note: String::new() });
+            if ticks.due(before + done) {
+                log.progress(&Progress { done: before + done, total, unit: Unit::Bytes, note: note() });
             }
         })?;
         let Watched { kept, tail, .. } = file;

@@ -1,6 +1,7 @@
 //! From the standard output of a program into the archive, with its exit status and its first and last bytes looked at.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -9,6 +10,7 @@ use super::manner::{Manner, Paced};
 use crate::archive::{Bare, Pipe, Sealed, Writer};
 use crate::postgres::toc::{Blocks, Toc, Unread};
 use crate::process::{self, Job};
+use crate::quantity::Size;
 use crate::step::{Class, Progress, StepError, Touch, Unit};
 
 /// Where the bytes go.
@@ -25,6 +27,18 @@ impl Sink {
         }
     }
 
+    /// What was written by now, for people; of a bare file that is what was dumped.
+    pub fn note(&self) -> impl Fn() -> String + use<> {
+        let written = match self {
+            Self::Zip(writer) => Some(writer.written()),
+            Self::Bare(_) => None,
+        };
+        move || {
+            let size = written.as_ref().map(|w| Size(w.load(std::sync::atomic::Ordering::Relaxed)));
+            size.map(|size| format!("{size} written")).unwrap_or_default()
+        }
+    }
+
     /// Ends the file; an archive gets its manifest first.
     pub fn seal(self, manifest: &str) -> Result<Sealed, StepError> {
         match self {
@@ -34,6 +48,23 @@ impl Sink {
             }
             Self::Bare(bare) => bare.seal(),
         }
+    }
+}
+
+/// When to say how far it is: at each mebibyte, and each second.
+#[derive(Default)]
+pub struct Ticks {
+    step: u64,
+    last: Option<Instant>,
+}
+
+impl Ticks {
+    pub fn due(&mut self, done: u64) -> bool {
+        let due = done >> 20 != self.step || self.last.is_none_or(|l| l.elapsed().as_secs() >= 1);
+        if due {
+            (self.step, self.last) = (done >> 20, Some(Instant::now()));
+        }
+        due
     }
 }
 
@@ -93,11 +124,10 @@ pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> R
         let contents = (kind == Kind::Custom).then(|| Contents { told, next: 0, state: State::Head(Vec::new()) });
         let pipe = Paced::new(pipe, manner.rate, cancel);
         let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
-        let mut step = 0;
+        let (mut ticks, note) = (Ticks::default(), sink.note());
         let result = sink.put(&name, &mut from, &mut |done| {
-            if done >> 20 != step {
-                step = done >> 20;
-                log.progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
+            if ticks.due(done) {
+                log.progress(&Progress { done, total, unit: Unit::Bytes, note: note() });
             }
         });
         let verdict = from.verdict();
