@@ -10,5 +10,5 @@ mod unpack;
 mod verify;
 
 pub use cluster::Cluster;
-pub use restore::{Restored, Source, Target, restore};
+pub use restore::{Restored, Source, Target, one, restore, there};
 pub use verify::{Verified, verify};

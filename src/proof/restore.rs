@@ -13,7 +13,7 @@ use crate::files;
 use crate::postgres::evidence::{self, Evidence};
 use crate::postgres::{self, FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest, Settings};
 use crate::process::{self, Ended, Input, Job};
-use crate::step::{Progress, StepError, Touch, Unit};
+use crate::step::{Look, Progress, StepError, Touch, Unit};
 
 /// Where a dump is restored to, and what is allowed there.
 #[derive(Debug, Clone)]
@@ -49,6 +49,18 @@ pub struct Source {
     pub(super) manifest: Manifest,
     /// The dump's place among the entries.
     index: usize,
+}
+
+/// Decides whether an archive can be looked at: it is there, or in a dry run an earlier step would make it.
+///
+/// # Errors
+/// It is not.
+pub fn there(look: &Look, archive: &str) -> Result<PathBuf, StepError> {
+    let path = PathBuf::from(archive);
+    if files::exists(look, &path) || look.facts.upcoming.iter().any(|u| u.path == path) {
+        return Ok(path);
+    }
+    Err(StepError::new(format!("there is no archive `{archive}`")))
 }
 
 /// Restores a dump. It is a success only if what is there afterwards is what was dumped.
@@ -105,6 +117,11 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         seconds: (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         compared: manifest.evidence.is_some(),
     })
+}
+
+/// One connection, unless more are asked for.
+pub fn one() -> u8 {
+    1
 }
 
 impl Source {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::postgres::{self, Settings};
 use crate::proof::{self, Source, Target};
 use crate::secret::Secret;
@@ -37,16 +36,12 @@ pub struct Params {
     /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
     /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
     /// all of it and is removed whatever happens.
-    #[serde(default = "one")]
+    #[serde(default = "proof::one")]
     #[schemars(range(min = 1, max = 64))]
     jobs: u8,
     /// The database to restore into; what is left out is the plan's.
     #[serde(default)]
     database: Settings,
-}
-
-fn one() -> u8 {
-    1
 }
 
 /// What was restored.
@@ -84,10 +79,7 @@ impl Step for PgRestore {
     type Work = Work;
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
-        let archive = PathBuf::from(&params.archive);
-        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
-            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
-        }
+        let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
         let target = Target { database, non_empty: params.non_empty, no_owner: params.no_owner, jobs: params.jobs };
         Ok(Work { archive, password: params.password, create: params.create, target })

@@ -36,16 +36,12 @@ pub struct Params {
     /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
     /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
     /// all of it and is removed whatever happens.
-    #[serde(default = "one")]
+    #[serde(default = "proof::one")]
     #[schemars(range(min = 1, max = 64))]
     jobs: u8,
     /// The server for `scratch`, or the database for `database`; what is left out is the plan's.
     #[serde(default)]
     database: Settings,
-}
-
-fn one() -> u8 {
-    1
 }
 
 /// Where an archive is restored to for a check.
@@ -103,10 +99,7 @@ impl Step for RestoreCheck {
     type Work = Work;
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
-        let archive = PathBuf::from(&params.archive);
-        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
-            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
-        }
+        let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
         let note = note(look);
         let last = files::read_small(look, &note, 1024).ok().and_then(|t| String::from_utf8(t).ok());
