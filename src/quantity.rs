@@ -13,6 +13,9 @@ pub const SPAN_PATTERN: &str = "^([0-9]+(ms|s|m|h|d|w))+$";
 /// The pattern of a size, for schemas.
 pub const SIZE_PATTERN: &str = "^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$";
 
+/// The pattern of a rate, for schemas.
+pub const RATE_PATTERN: &str = "^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)(/s)?$";
+
 /// A length of time: whole numbers with `ms`, `s`, `m`, `h`, `d` (24 h) or `w` (7 d), the larger unit first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(pub Duration);
@@ -20,6 +23,10 @@ pub struct Span(pub Duration);
 /// A number of bytes: a number with `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (of 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Size(pub u64);
+
+/// Bytes in a second: a size, with or without `/s` behind it; never none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub std::num::NonZeroU64);
 
 /// Why a text is no quantity; says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +167,22 @@ impl serde::Serialize for Size {
     }
 }
 
+impl FromStr for Rate {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let Size(bytes) = text.strip_suffix("/s").unwrap_or(text).parse()?;
+        let bytes = std::num::NonZeroU64::new(bytes);
+        bytes.map(Self).ok_or_else(|| Malformed(format!("`{text}` is no rate: nothing would ever be done")))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Size(self.0.get()))
+    }
+}
+
 macro_rules! reads_text {
     ($type:ident, $name:literal, $pattern:expr, $example:literal) => {
         impl<'de> Deserialize<'de> for $type {
@@ -185,6 +208,7 @@ macro_rules! reads_text {
 
 reads_text!(Span, "duration", SPAN_PATTERN, "30s");
 reads_text!(Size, "size", SIZE_PATTERN, "20GiB");
+reads_text!(Rate, "rate", RATE_PATTERN, "50MB/s");
 
 #[cfg(test)]
 mod tests {
@@ -202,6 +226,16 @@ mod tests {
         }
         let error = "30".parse::<Span>().expect_err("no unit");
         assert!(error.to_string().contains("`30s`"), "{error}");
+    }
+
+    #[test]
+    fn rates_read_with_and_without_their_second() {
+        for (text, bytes) in [("50MB/s", 50_000_000), ("1MiB", 1 << 20)] {
+            assert_eq!(text.parse::<Rate>().map(|r| r.0.get()), Ok(bytes), "{text}");
+        }
+        for text in ["0B/s", "0MB", "50", "50/s", "MB/s", "5MB/m"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -15,12 +15,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("step", &["secret", "value", "cancel"]),
     ("event", &["step"]),
     ("process", &["secret", "cancel", "step"]),
-    ("files", &["step"]),
+    ("files", &["cancel", "step"]),
     ("vault", &["secret", "cancel", "step", "process"]),
     ("postgres", &["secret", "cancel", "step", "process", "quantity"]),
     ("mail", &["secret", "cancel", "step"]),
     ("archive", &["secret", "cancel", "step", "files"]),
-    ("proof", &["secret", "cancel", "step", "process", "files", "postgres", "archive"]),
+    ("proof", &["secret", "cancel", "quantity", "step", "process", "files", "postgres", "archive"]),
     (
         "steps",
         &[

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::zip::{Sealed, failed, unread};
+use super::outs::unread;
+use super::sealed::{Made, Sealed, failed};
 use crate::files::{self, Partial};
 use crate::step::{StepError, Touch};
 
@@ -77,6 +78,6 @@ impl Bare {
         if sha256 != wrote {
             return Err(StepError::new(format!("`{}` was read back and is not what was written", path.display())));
         }
-        Ok(Sealed { partial, path, bytes, sha256 })
+        Ok(Sealed { made: vec![Made { partial, path }], failed: Vec::new(), bytes, sha256 })
     }
 }

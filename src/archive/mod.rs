@@ -11,13 +11,16 @@ mod deflate;
 mod follow;
 mod frame;
 mod level;
+mod outs;
 mod pipe;
 mod pipeline;
 pub mod read;
 mod record;
+mod sealed;
+mod through;
 mod zip;
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +35,8 @@ pub use bare::Bare;
 pub use level::Level;
 pub use pipe::Pipe;
 pub use record::{Content, LIMIT, Record, SCHEMA_VERSION, Server};
-pub use zip::{Sealed, Writer};
+pub use sealed::Sealed;
+pub use zip::Writer;
 
 /// The end of the name of a file that pins the archive beside it: retention leaves that one alone.
 pub const PIN: &str = ".pin";
@@ -44,6 +48,18 @@ pub struct Settings {
     /// The file to make; a name that exists is never overwritten.
     #[schemars(extend("x-runplan-path" = true))]
     pub path: String,
+    /// More files to make, the same byte for byte, in the same pass: on another disk, on a mounted share. Each is complete
+    /// or not there; one that fails fails the step, and the others are made all the same. The slowest sets the pace.
+    #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
+    pub also: Vec<String>,
+    /// Whether each folder of `also` must be the root of a mounted file system, so that nothing is written where a share
+    /// is not mounted.
+    #[serde(default)]
+    pub require_mount: bool,
+    /// How far it is checked before it gets its name.
+    #[serde(default)]
+    pub verify: Verify,
     /// How it is encrypted.
     #[serde(default)]
     pub encryption: Encryption,
@@ -62,6 +78,18 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     pub threads: Option<u8>,
+}
+
+/// How far an archive is checked before it gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// Every byte is read back from the disk, while the next are written: the hash and each authentication code must fit.
+    #[default]
+    Bytes,
+    /// Then it is read from the disk once more and unpacked whole: each entry must have the size and the checksum of what
+    /// was packed. It takes as long as unpacking does.
+    Full,
 }
 
 /// How an archive is encrypted.
@@ -109,15 +137,74 @@ impl Compression {
 
 impl Settings {
     /// What is wrong with the parameter `archive` as a plan writes it, as far as its schema cannot say.
-    pub fn fault(params: &serde_json::Value) -> Option<Fault> {
-        let given = params.get("archive").filter(|a| a.is_object())?;
+    pub fn faults(params: &serde_json::Value) -> Vec<Fault> {
+        let Some(given) = params.get("archive").filter(|a| a.is_object()) else { return Vec::new() };
+        let mut faults = Vec::new();
         let clear = given.get("encryption").is_some_and(|e| e != "aes256");
-        (given.get("password").is_none() && !clear).then(|| Fault {
-            pointer: "/archive".to_owned(),
-            at_key: true,
-            message: "the archive is to be encrypted and has no password".to_owned(),
-            help: Some("give it `password: ${{ secrets.… }}`, or write `encryption: none`".to_owned()),
-        })
+        if given.get("password").is_none() && !clear {
+            faults.push(Fault {
+                pointer: "/archive".to_owned(),
+                at_key: true,
+                message: "the archive is to be encrypted and has no password".to_owned(),
+                help: Some("give it `password: ${{ secrets.… }}`, or write `encryption: none`".to_owned()),
+            });
+        }
+        let also = given.get("also").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let texts = given.get("path").into_iter().chain(also).map(serde_json::Value::as_str).collect::<Vec<_>>();
+        for (at, text) in texts.iter().enumerate().skip(1).filter_map(|(at, text)| Some((at, (*text)?))) {
+            if texts[..at].iter().flatten().any(|earlier| same(earlier, text)) {
+                faults.push(Fault {
+                    pointer: format!("/archive/also/{}", at - 1),
+                    at_key: false,
+                    message: "the archive goes there already".to_owned(),
+                    help: Some("name another folder, or leave it out".to_owned()),
+                });
+            }
+        }
+        let alone = given.get("also").is_none_or(|a| a.as_array().is_some_and(Vec::is_empty));
+        if alone && given.get("require_mount") == Some(&serde_json::Value::Bool(true)) {
+            faults.push(Fault {
+                pointer: "/archive/require_mount".to_owned(),
+                at_key: true,
+                message: "`require_mount` is about the folders of `also`, and there is none".to_owned(),
+                help: None,
+            });
+        }
+        faults
+    }
+
+    /// Every file to make, `path` first.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.path).chain(&self.also).map(String::as_str)
+    }
+
+    /// Whether every name is free; see [`unused`].
+    ///
+    /// # Errors
+    /// One is not.
+    pub fn unused(&self, look: &Look) -> Result<(), StepError> {
+        self.paths().try_for_each(|path| unused(look, path.as_ref()))
+    }
+
+    /// Says of each place that would fail for want of a mount.
+    pub fn foresee(&self, look: &Look) {
+        for error in self.unmounted(look) {
+            look.log.warn(format!("{error}: no archive will be there"));
+        }
+    }
+
+    /// The places that would fail for want of a mount, and why.
+    pub fn unmounted(&self, look: &Look) -> Vec<StepError> {
+        let asked = self.also.iter().filter(|_| self.require_mount);
+        asked.filter_map(|path| mounted(look, folder(path.as_ref())).err()).collect()
+    }
+
+    /// Where it goes, for people.
+    pub fn places(&self) -> String {
+        let paths: Vec<String> = self.paths().map(|p| format!("`{p}`")).collect();
+        let unpacked = if self.verify == Verify::Full { ", unpacked again before it gets its name" } else { "" };
+        let (encryption, compression) = (self.encryption.word(), self.compression.word());
+        format!("into {} ({encryption}, {compression}){unpacked}", paths.join(" and "))
     }
 
     /// Encryption fails closed: without a password nothing is begun. A sealed one, in a dry run, is taken for given.
@@ -129,6 +216,16 @@ impl Settings {
         if self.encryption == Encryption::Aes256 && !given {
             return Err(StepError::new(format!("the archive `{}` is to be encrypted and has no password", self.path))
                 .hint("give `archive.password` a secret, or write `encryption: none`"));
+        }
+        let paths: Vec<&str> = self.paths().collect();
+        for (at, path) in paths.iter().enumerate() {
+            if path.is_empty() {
+                return Err(StepError::new("a path of the archive is empty").hint("leave it out of `archive.also`"));
+            }
+            if paths[..at].iter().any(|earlier| same(earlier, path)) {
+                return Err(StepError::new(format!("the archive would go to `{path}` twice"))
+                    .hint("name another folder in `archive.also`, or leave it out"));
+            }
         }
         if self.compression == Compression::Store && self.level.is_some() {
             return Err(StepError::new("`archive.level` says how to compress, and `compression: store` not to")
@@ -156,6 +253,32 @@ pub fn unused(look: &Look, path: &Path) -> Result<(), StepError> {
             .hint("remove it, or use another name"));
     }
     Ok(())
+}
+
+/// Whether two texts name the same file, as far as texts say.
+fn same(a: &str, b: &str) -> bool {
+    let plain = |text: &str| Path::new(text).components().filter(|c| *c != Component::CurDir).collect::<PathBuf>();
+    plain(a) == plain(b)
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether a folder is there because a file system is mounted on it.
+///
+/// # Errors
+/// It is not.
+fn mounted(look: &Look, dir: &Path) -> Result<(), StepError> {
+    if files::is_dir(look, dir) && files::is_mount(look, dir).is_ok_and(|is| is) {
+        return Ok(());
+    }
+    Err(StepError::new(format!(
+        "`{}` is not the root of a mounted file system; nothing was written there",
+        dir.display()
+    ))
+    .hint("mount the share, or name the folder it is mounted on in `archive.also`"))
 }
 
 impl Settings {

@@ -179,6 +179,18 @@ impl Pipeline {
     }
 }
 
+#[cfg(test)]
+impl Pipeline {
+    /// One whose coder packs other bytes than it is given.
+    pub fn faulty() -> Self {
+        let code = |chunk: &mut Chunk| {
+            super::deflate::store(b"something else", &mut chunk.output);
+            Ok(())
+        };
+        Self { coders: vec![Coder::Planted(code)], chunks: Vec::new(), looks_back: false }
+    }
+}
+
 /// A panic in a thread, whose message is on standard error already.
 fn stopped() -> StepError {
     StepError::new("a thread of the archive stopped by a fault of its own")

@@ -73,7 +73,17 @@ fn record(sealed: &Sealed) -> Record {
 
 fn settings(path: &Path, encryption: Encryption, compression: Compression) -> Settings {
     let path = path.to_string_lossy().into_owned();
-    Settings { path, encryption, compression, password: Some(Secret::new("p ä\"s$ s'w")), level: None, threads: None }
+    Settings {
+        path,
+        also: Vec::new(),
+        require_mount: false,
+        verify: Verify::Bytes,
+        encryption,
+        compression,
+        password: Some(Secret::new("p ä\"s$ s'w")),
+        level: None,
+        threads: None,
+    }
 }
 
 /// Rows, as far as numbers make them.
@@ -224,6 +234,52 @@ fn a_byte_that_changed_on_the_disk_is_seen_before_the_archive_gets_its_name() {
         let error = writer.seal().err().expect("it is seen");
         assert!(error.what.contains("not what was written"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 0);
+    }
+}
+
+#[test]
+fn unpacked_again_it_must_be_what_was_packed_in_every_kind() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = content(2_500_000);
+    for (at, (encryption, compression, level)) in kinds().into_iter().enumerate() {
+        let path = dir.path().join(format!("{at}.zip"));
+        let settings = Settings { level, verify: Verify::Full, ..settings(&path, encryption, compression) };
+        write(&settings, &[("a.dump", &data), ("b", b"")]);
+        let sum = |name: &str, data: &[u8]| through::Sum {
+            name: name.to_owned(),
+            size: data.len() as u64,
+            crc: zlib_rs::crc32::crc32(0, data),
+        };
+        let password = (encryption == Encryption::Aes256).then_some("p \u{e4}\"s$ s'w".as_bytes());
+        let check = |sums: &[through::Sum]| through::check(&path, password, sums, &Cancel::new());
+        let good = [sum("a.dump", &data), sum("b", b"")];
+        check(&good).expect("it is what was packed");
+        let mut other = data.clone();
+        other[1_000_000] ^= 1;
+        for bad in [
+            vec![sum("a.dump", &other), good[1].clone()],
+            vec![sum("a.dump", &data[1..]), good[1].clone()],
+            vec![good[0].clone()],
+            vec![good[0].clone(), sum("c", b"")],
+            vec![good[0].clone(), good[1].clone(), good[1].clone()],
+        ] {
+            assert!(check(&bad).is_err(), "{encryption:?} {compression:?}: {bad:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_the_encoder_is_seen_only_when_it_is_unpacked_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (verify, seen) in [(Verify::Bytes, false), (Verify::Full, true)] {
+        let path = dir.path().join(format!("{seen}.zip"));
+        let settings = Settings { verify, ..settings(&path, Encryption::Aes256, Compression::Deflate) };
+        let mut writer = Writer::create(&touch(), &settings).expect("a writer");
+        // It packs something else than it was given, and packs that well.
+        writer.pipeline = super::pipeline::Pipeline::faulty();
+        writer.entry("x", &mut Cursor::new(b"what was given"), &mut |_| {}).expect("an entry");
+        let error = writer.seal().err().map(|e| e.what);
+        assert_eq!(error.is_some_and(|e| e.contains("unpacks to something else")), seen, "{verify:?}");
     }
 }
 

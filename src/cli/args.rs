@@ -261,6 +261,9 @@ pub struct RestoreArgs {
     /// Leave out owners and rights
     #[arg(long)]
     pub no_owner: bool,
+    /// Connections that restore at a time; with more than one the dump is first laid out in the temporary folder
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: u8,
     #[command(flatten)]
     pub password: PasswordArgs,
     /// What to print on standard output at the end

@@ -32,7 +32,8 @@ pub fn verify(args: &VerifyArgs, terms: &Terms) -> Result<Exit, Failure> {
 /// Restores an archive into a database.
 pub fn restore(args: &RestoreArgs, terms: &Terms) -> Result<Exit, Failure> {
     let (secrets, password) = password(&args.archive, &args.password);
-    let parameters = json!({ "create": args.create, "non_empty": args.non_empty, "no_owner": args.no_owner });
+    let parameters =
+        json!({ "create": args.create, "non_empty": args.non_empty, "no_owner": args.no_owner, "jobs": args.jobs });
     let plan = json!({
         "version": 1, "name": "restore", "secrets": secrets,
         "params": { "archive": { "type": "string" }, "into": { "type": "string" } },

@@ -6,12 +6,15 @@
 mod copying;
 mod excerpt;
 mod globbing;
+#[cfg_attr(not(target_os = "linux"), path = "no_inflow.rs")]
+mod inflow;
 mod listing;
 mod lock;
 mod preflight;
 mod publish;
 mod scratch;
 mod space;
+mod spool;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,12 +24,14 @@ use crate::step::{Env, Look};
 pub use copying::{Copied, copy, hash, hash_of};
 pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
+pub use inflow::{Arrival, Inflow};
 pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock, name_of_key};
 pub use preflight::{folder, nearest, writable};
 pub use publish::{Partial, replace};
 pub use scratch::Scratch;
 pub use space::{free, is_mount};
+pub use spool::Spool;
 
 /// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
 /// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Without a home it lies in the system's temporary folder.

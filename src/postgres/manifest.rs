@@ -11,6 +11,22 @@ pub const MANIFEST: &str = "manifest.json";
 /// The largest one that is read, in bytes.
 pub const MANIFEST_LIMIT: u64 = 256 << 20;
 
+/// The folder of a dump in pg_dump's directory format, in the archive.
+pub const FOLDER: &str = "database/";
+/// Its table of contents, in that folder.
+pub const TOC: &str = "toc.dat";
+
+/// What `pg_dump` wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One file for `pg_restore`.
+    Custom,
+    /// SQL for `psql`.
+    Plain,
+    /// A folder for `pg_restore`.
+    Directory,
+}
+
 /// The manifest of a dump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +38,7 @@ pub struct Manifest {
     pub run: String,
     pub database: Option<String>,
     pub server_version: String,
-    /// The entry that holds the dump.
+    /// The entry that holds the dump; of one in a folder, its table of contents.
     pub dump: String,
     /// The entry that holds roles and tablespaces.
     pub globals: Option<String>,
@@ -34,6 +50,17 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What the dump is, by the name of its entry.
+    pub fn form(&self) -> Form {
+        if self.dump.strip_prefix(FOLDER) == Some(TOC) {
+            Form::Directory
+        } else if self.dump.ends_with(".dump") {
+            Form::Custom
+        } else {
+            Form::Plain
+        }
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub mod toc;
 
 pub use connect::{Session, asked, connect, connect_rw};
 pub use databases::{create_database, drop_database};
-pub use manifest::{MANIFEST, MANIFEST_LIMIT, Manifest};
+pub use manifest::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest, TOC};
 pub use passfile::passwords;
 pub use pattern::Pattern;
 pub use postgres_protocol::escape::escape_identifier;

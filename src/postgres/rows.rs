@@ -35,7 +35,7 @@ pub fn read(from: &mut impl Read, toc: &Toc) -> io::Result<Found> {
             Piece::Data(data) => rows.take(data),
             Piece::End(entry) => {
                 let done = std::mem::take(&mut rows);
-                found.insert(entry, done.ended.then_some(done.lines));
+                found.insert(entry, done.count());
             }
         });
     }
@@ -45,7 +45,7 @@ pub fn read(from: &mut impl Read, toc: &Toc) -> io::Result<Found> {
 
 /// Counts lines up to the one that ends a COPY.
 #[derive(Default)]
-struct Rows {
+pub struct Rows {
     lines: u64,
     ended: bool,
     /// The beginning of the line that is not ended yet, as far as it could be the end.
@@ -53,7 +53,13 @@ struct Rows {
 }
 
 impl Rows {
-    fn take(&mut self, mut data: &[u8]) {
+    /// How many rows there were, when they came to their end.
+    pub fn count(&self) -> Option<u64> {
+        self.ended.then_some(self.lines)
+    }
+
+    /// Takes the next bytes.
+    pub fn take(&mut self, mut data: &[u8]) {
         while !self.ended && !data.is_empty() {
             let end = data.iter().position(|b| *b == b'\n').map_or(data.len(), |i| i + 1);
             let (line, rest) = data.split_at(end);

@@ -1,7 +1,8 @@
-//! The table of contents at the head of a dump in pg_dump's custom format: what is in the dump, as the dump itself says.
+//! The table of contents at the head of a dump in pg_dump's custom format, or in the file `toc.dat` of its directory
+//! format: what is in the dump, as the dump itself says.
 //!
 //! The format is that of PostgreSQL's `src/bin/pg_dump/pg_backup_archiver.c` (`ReadHead`, `ReadToc`) and
-//! `pg_backup_custom.c` (`_ReadExtraToc`), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (PostgreSQL 17).
+//! `pg_backup_custom.c` and `pg_backup_directory.c` (`_ReadExtraToc`), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (PostgreSQL 17).
 
 pub use super::blocks::Blocks;
 
@@ -9,6 +10,10 @@ pub use super::blocks::Blocks;
 const MAGIC: &[u8] = b"PGDMP";
 /// The oldest and the newest version of the format that is read.
 const VERSIONS: std::ops::RangeInclusive<(u8, u8)> = (1, 12)..=(1, 16);
+/// The formats as `pg_backup_archiver.h` numbers them. The file `toc.dat` says that it is one of a tar, which has the same
+/// shape (`_CloseArchive` in `pg_backup_directory.c`).
+const CUSTOM: u8 = 1;
+const DIRECTORY: u8 = 3;
 /// More entries than any database has; a larger number is a broken head.
 const MOST: i64 = 50_000_000;
 
@@ -39,6 +44,8 @@ pub struct Entry {
     pub data: bool,
     /// Its rows come by COPY, one a line.
     pub copied: bool,
+    /// In the directory format, the file of its data.
+    pub file: Option<String>,
 }
 
 /// Why there is no table of contents yet, or never will be.
@@ -67,9 +74,10 @@ impl Toc {
             return Err(Unread::Broken(format!("has the version {major}.{minor}, and 1.12 to 1.16 are read")));
         }
         (from.int, from.offset) = (usize::from(head[3]), usize::from(head[4]));
-        if !(1..=8).contains(&from.int) || !(1..=8).contains(&from.offset) || head[5] != 1 {
-            return Err(Unread::Broken("is not that of the custom format".to_owned()));
+        if !(1..=8).contains(&from.int) || !(1..=8).contains(&from.offset) || !matches!(head[5], CUSTOM | DIRECTORY) {
+            return Err(Unread::Broken("is not that of the custom or the directory format".to_owned()));
         }
+        let directory = head[5] == DIRECTORY;
         // The compression: its name from 1.15 on, before that its level.
         if version >= (1, 15) {
             from.take(1)?;
@@ -89,7 +97,7 @@ impl Toc {
         }
         let mut entries = Vec::new();
         for _ in 0..count {
-            entries.push(entry(&mut from, version)?);
+            entries.push(entry(&mut from, version, directory)?);
         }
         Ok(Self { version, server, entries, bytes: from.at, int: from.int })
     }
@@ -105,7 +113,7 @@ impl Toc {
     }
 }
 
-fn entry(from: &mut Cursor<'_>, version: (u8, u8)) -> Result<Entry, Unread> {
+fn entry(from: &mut Cursor<'_>, version: (u8, u8), directory: bool) -> Result<Entry, Unread> {
     let id = from.int()?;
     let data = from.int()? != 0;
     let _table_oid = from.text()?;
@@ -129,10 +137,15 @@ fn entry(from: &mut Cursor<'_>, version: (u8, u8)) -> Result<Entry, Unread> {
     let _with_oids = from.skip()?;
     // What it depends on, up to a text that is none.
     while from.skip()? {}
-    let _data_state = from.take(1)?;
-    let width = from.offset;
-    let _data_place = from.take(width)?;
-    Ok(Entry { id, kind, name, schema, owner, data, copied })
+    let mut file = None;
+    if directory {
+        file = from.text()?.filter(|f| !f.is_empty());
+    } else {
+        let _data_state = from.take(1)?;
+        let width = from.offset;
+        let _data_place = from.take(width)?;
+    }
+    Ok(Entry { id, kind, name, schema, owner, data, copied, file })
 }
 
 struct Cursor<'b> {
@@ -228,6 +241,7 @@ mod tests {
                 owner: Some("ann".to_owned()),
                 data: true,
                 copied: true,
+                file: None,
             };
             assert_eq!(toc.entries, [entry]);
             for cut in 0..bytes.len() {
@@ -237,12 +251,24 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_format_names_files_in_place_of_offsets() {
+        for minor in 12..=16 {
+            let mut bytes = head(minor);
+            bytes[10] = DIRECTORY;
+            bytes.truncate(bytes.len() - 9);
+            bytes.extend(text("7.dat"));
+            let toc = Toc::parse(&bytes).expect("a head");
+            assert_eq!((toc.bytes, toc.entries[0].file.as_deref()), (bytes.len(), Some("7.dat")), "{minor}");
+        }
+    }
+
+    #[test]
     fn what_is_no_head_is_broken_and_not_waited_for() {
         let mut newer = head(14);
         newer[6] = 17;
-        let mut tar = head(14);
-        tar[10] = 3;
-        for bytes in [b"-- PostgreSQL database dump".to_vec(), newer, tar] {
+        let mut none = head(14);
+        none[10] = 4;
+        for bytes in [b"-- PostgreSQL database dump".to_vec(), newer, none] {
             assert!(matches!(Toc::parse(&bytes), Err(Unread::Broken(_))));
         }
     }

@@ -2,6 +2,7 @@
 //! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled.
 
 mod locate;
+pub mod nice;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -38,6 +39,10 @@ pub struct Job {
     pub account: Option<(u32, u32)>,
     /// What it says is detail that only `-v` and the log file show.
     pub quiet: bool,
+    /// Knows the lines that only say what the program is at: they are such detail, and no error quotes them.
+    pub chatter: Option<fn(&str) -> bool>,
+    /// How far it steps back for other programs, see [`nice`].
+    pub nice: Option<u8>,
 }
 
 /// What a program reads on its standard input.
@@ -126,6 +131,9 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     }
     let mut child = command.spawn().map_err(|e| unstartable(program, &e))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(nice) = job.nice {
+        nice::step_back(group, nice);
+    }
     if let Input::Text(text) = &job.stdin
         && let Some(mut stdin) = child.stdin.take()
     {
@@ -139,8 +147,12 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
     let mut readers = Vec::new();
     if let Some(stderr) = child.stderr.take() {
         let (log, tail) = (touch.log().clone(), Arc::clone(&tail));
-        let quiet = job.quiet;
+        let (quiet, chatter) = (job.quiet, job.chatter);
         readers.push(tokio::spawn(lines(stderr, move |line| {
+            if chatter.is_some_and(|is| is(&line)) {
+                log.debug(&line);
+                return;
+            }
             if quiet {
                 log.debug(&line)
             } else {

@@ -4,11 +4,13 @@
 //! of it.
 
 mod cluster;
+mod folder;
 mod preflight;
 mod restore;
+mod unpack;
 mod verify;
 
 pub use cluster::Cluster;
 pub use preflight::{Into, foresee, foresee_cluster};
-pub use restore::{Restored, Source, Target, restore};
+pub use restore::{Restored, Source, Target, one, restore, there};
 pub use verify::{Verified, verify};

@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use crate::archive::read::Archive;
 use crate::files;
 use crate::postgres::evidence::{self, Evidence};
-use crate::postgres::{self, MANIFEST, MANIFEST_LIMIT, Manifest, Settings};
+use crate::postgres::{self, FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest, Settings};
 use crate::process::{self, Ended, Input, Job};
-use crate::step::{Progress, StepError, Touch, Unit};
+use crate::step::{Look, Progress, StepError, Touch, Unit};
 
 /// Where a dump is restored to, and what is allowed there.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Target {
     pub non_empty: bool,
     /// Leave owners and rights out: everything belongs to who restores.
     pub no_owner: bool,
+    /// How many connections restore at a time.
+    pub jobs: u8,
 }
 
 /// What was restored and found to be what was dumped.
@@ -40,12 +42,25 @@ pub struct Restored {
 
 /// An archive whose dump was read to its end, so that it may be restored: what stands before the authentication code is
 /// not to be trusted, and nothing is handed on before that.
+#[derive(Clone)]
 pub struct Source {
-    path: PathBuf,
-    password: Option<Zeroizing<String>>,
-    manifest: Manifest,
+    pub(super) path: PathBuf,
+    pub(super) password: Option<Zeroizing<String>>,
+    pub(super) manifest: Manifest,
     /// The dump's place among the entries.
     index: usize,
+}
+
+/// Decides whether an archive can be looked at: it is there, or in a dry run an earlier step would make it.
+///
+/// # Errors
+/// It is not.
+pub fn there(look: &Look, archive: &str) -> Result<PathBuf, StepError> {
+    let path = PathBuf::from(archive);
+    if files::exists(look, &path) || look.facts.upcoming.iter().any(|u| u.path == path) {
+        return Ok(path);
+    }
+    Err(StepError::new(format!("there is no archive `{archive}`")))
 }
 
 /// Restores a dump. It is a success only if what is there afterwards is what was dumped.
@@ -55,6 +70,10 @@ pub struct Source {
 pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<Restored, StepError> {
     let clock = Instant::now();
     let manifest = &source.manifest;
+    if manifest.form() == Form::Plain && target.jobs > 1 {
+        let what = "the dump is SQL, which `psql` takes one statement after the other, so `jobs` can do nothing for it";
+        return Err(StepError::new(what).hint("leave `jobs` out, or dump with `format: custom` or `format: directory`"));
+    }
     let client = postgres::connect(touch.look(), &target.database).await?;
     if !target.non_empty {
         empty(&client, &target.database).await?;
@@ -62,13 +81,20 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
     if let Some(evidence) = manifest.evidence.as_ref().filter(|_| !target.no_owner) {
         roles(&client, evidence).await?;
     }
-    let custom = manifest.dump.ends_with(".dump");
     let row = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
     let number: i32 = row.map_err(|e| postgres::asked("asking the server for its version", &e))?.get(0);
     let major = u32::try_from(number / 10_000).unwrap_or(0);
-    let argv = arguments(touch, &target.database, major, custom, target.no_owner)?;
+    let form = manifest.form();
+    let mut argv = arguments(touch, target, major, form)?;
     let env = target.database.child_env(&touch.look().env);
-    let ended = feed(touch, &Job { argv: argv.clone(), env, stdin: Input::Pipe, ..Job::default() }, source).await?;
+    let ended = if form == Form::Directory || target.jobs > 1 {
+        let unpacked = source.unpack(touch).await?;
+        argv.push(unpacked.path.to_string_lossy().into_owned());
+        let job = Job { argv: argv.clone(), env, ..Job::default() };
+        process::start(touch, &job, false)?.wait(touch.cancel()).await?
+    } else {
+        feed(touch, &Job { argv: argv.clone(), env, stdin: Input::Pipe, ..Job::default() }, source).await?
+    };
     if ended.code != Some(0) {
         let program = Path::new(&argv[0]).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         return Err(ended.failure(&program).hint("what was restored so far is still in the database"));
@@ -91,6 +117,11 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         seconds: (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         compared: manifest.evidence.is_some(),
     })
+}
+
+/// One connection, unless more are asked for.
+pub fn one() -> u8 {
+    1
 }
 
 impl Source {
@@ -137,7 +168,7 @@ impl Source {
     }
 }
 
-fn open(touch: &Touch, path: &Path) -> Result<Archive<File>, StepError> {
+pub(super) fn open(touch: &Touch, path: &Path) -> Result<Archive<File>, StepError> {
     let wrong = |e: &(dyn std::error::Error + 'static)| StepError::because(format!("opening `{}`", path.display()), e);
     let file = files::open(touch.look(), path).map_err(|e| wrong(&e))?;
     Archive::open(file, u64::MAX).map_err(|e| wrong(&e))
@@ -155,11 +186,14 @@ fn checked(touch: &Touch, path: &Path, password: Option<&[u8]>) -> Result<(Manif
     content.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
     let manifest = Manifest::parse(&text).map_err(|why| bad(format!("its manifest {why}")))?;
     let index = find(&manifest.dump).ok_or_else(|| bad(format!("it has no `{}`", manifest.dump)))?;
-    let mut content = archive.read(index, password).map_err(|e| bad(e.to_string()))?;
+    let folder = manifest.form() == Form::Directory;
     let mut buffer = vec![0u8; 1 << 18];
-    while content.read(&mut buffer).map_err(|e| bad(e.to_string()))? > 0 {
-        if touch.cancel().is_cancelled() {
-            return Err(StepError::cancelled());
+    for (at, _) in names.iter().enumerate().filter(|(at, n)| *at == index || folder && n.starts_with(FOLDER)) {
+        let mut content = archive.read(at, password).map_err(|e| bad(e.to_string()))?;
+        while content.read(&mut buffer).map_err(|e| bad(e.to_string()))? > 0 {
+            if touch.cancel().is_cancelled() {
+                return Err(StepError::cancelled());
+            }
         }
     }
     Ok((manifest, index))
@@ -205,24 +239,21 @@ async fn roles(client: &Client, evidence: &Evidence) -> Result<(), StepError> {
     ))
 }
 
-fn arguments(
-    touch: &Touch,
-    database: &Settings,
-    major: u32,
-    custom: bool,
-    no_owner: bool,
-) -> Result<Vec<String>, StepError> {
+fn arguments(touch: &Touch, target: &Target, major: u32, form: Form) -> Result<Vec<String>, StepError> {
     let find = |name: &str| postgres::find(touch.look(), name, major).map(|p| p.to_string_lossy().into_owned());
-    if !custom {
+    if form == Form::Plain {
         let options =
             ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"];
         return Ok(std::iter::once(find("psql")?).chain(options.map(str::to_owned)).collect());
     }
     // A name that looks like connection settings must not be taken for some (PostgreSQL manual, "Connection Strings").
-    let name = database.dbname.clone().unwrap_or_default().replace('\\', "\\\\").replace('\'', "\\'");
+    let name = target.database.dbname.clone().unwrap_or_default().replace('\\', "\\\\").replace('\'', "\\'");
     let mut argv = vec![find("pg_restore")?, "--exit-on-error".to_owned(), "--no-password".to_owned()];
     argv.push(format!("--dbname=dbname='{name}'"));
-    if no_owner {
+    if target.jobs > 1 {
+        argv.push(format!("--jobs={}", target.jobs));
+    }
+    if target.no_owner {
         argv.extend(["--no-owner".to_owned(), "--no-privileges".to_owned()]);
     }
     Ok(argv)

@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::folder::Folder;
 use crate::archive::read::{Archive, Item};
 use crate::archive::{self, Record};
 use crate::files;
 use crate::postgres::rows;
 use crate::postgres::toc::{Toc, Unread};
-use crate::postgres::{MANIFEST, MANIFEST_LIMIT, Manifest};
+use crate::postgres::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
+
 use crate::step::{Look, StepError, Touch};
 
 /// What was found good.
@@ -114,9 +116,24 @@ fn entries(
         failed.note("manifest", "there is none");
     }
     let (mut tables, mut rows) = (0, 0);
+    let mut folder = manifest.as_ref().filter(|m| m.form() == Form::Directory).map(|m| (m, Folder::default()));
     for (index, name) in names.iter().enumerate() {
         if touch.cancel().is_cancelled() {
             return Err(StepError::cancelled());
+        }
+        if let Some((inside, (_, folder))) = name.strip_prefix(FOLDER).zip(folder.as_mut()) {
+            let read = archive.read(index, password).map_err(|e| e.to_string());
+            let read = read.and_then(|mut content| {
+                let mut content = Watched { inner: &mut content, touch, read: 0 };
+                folder.take(inside, &mut content).map_err(|e| e.to_string())
+            });
+            if touch.cancel().is_cancelled() {
+                return Err(StepError::cancelled());
+            }
+            if let Err(why) = read {
+                failed.note("dump", why);
+            }
+            continue;
         }
         let of_dump = manifest.as_ref().filter(|m| m.dump == *name);
         let checked = match of_dump {
@@ -140,6 +157,12 @@ fn entries(
         if let Err(why) = checked {
             // What is wrong with an entry names it already.
             failed.note(if of_dump.is_some() { "dump" } else { "entries" }, why);
+        }
+    }
+    if let Some((manifest, folder)) = folder {
+        match folder.compare(manifest) {
+            Ok(compared) => (tables, rows) = compared,
+            Err(why) => failed.note("dump", why),
         }
     }
     if let Some(manifest) = manifest.as_ref().filter(|m| !names.contains(&m.dump)) {

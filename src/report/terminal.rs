@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Local;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -61,12 +61,23 @@ pub struct Terminal {
     verbosity: Verbosity,
     bars: bool,
     bar: Mutex<Option<ProgressBar>>,
+    pace: Mutex<Option<Pace>>,
 }
+
+/// When a line of progress was said, where no bar is drawn.
+struct Pace {
+    begun: Instant,
+    next: Duration,
+}
+
+/// After so long the first line of progress is said, and the next after twice as long, up to the last.
+const FIRST: Duration = Duration::from_secs(5);
+const LAST: Duration = Duration::from_secs(60);
 
 impl Terminal {
     /// A reader that writes to standard error; `bars` when that is a terminal that may be drawn on.
     pub fn new(style: Style, verbosity: Verbosity, bars: bool) -> Self {
-        Self { style, verbosity, bars, bar: Mutex::new(None) }
+        Self { style, verbosity, bars, bar: Mutex::new(None), pace: Mutex::new(None) }
     }
 
     fn write(&self, text: &str) {
@@ -82,8 +93,11 @@ impl Terminal {
     }
 
     fn draw(&self, label: &str, progress: &Progress) {
-        if !self.bars || self.verbosity == Verbosity::Quiet {
+        if self.verbosity == Verbosity::Quiet {
             return;
+        }
+        if !self.bars {
+            return self.say(label, progress);
         }
         let mut slot = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = slot.get_or_insert_with(|| {
@@ -100,17 +114,54 @@ impl Terminal {
         bar.set_message(progress.note.clone());
     }
 
+    /// A line now and then, for a log that nobody draws on.
+    fn say(&self, label: &str, progress: &Progress) {
+        let mut slot = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = slot.get_or_insert_with(|| Pace { begun: Instant::now(), next: FIRST });
+        let elapsed = pace.begun.elapsed();
+        if elapsed < pace.next {
+            return;
+        }
+        pace.next = elapsed + pace.next.min(LAST);
+        drop(slot);
+        let clock = Local::now().format("%H:%M:%S");
+        self.write(&format!("{clock} {label:<12} {}\n", far(progress, elapsed)));
+    }
+
     fn clear(&self) {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
             bar.finish_and_clear();
         }
     }
 }
 
+/// How far work has come in that time, in words.
+fn far(progress: &Progress, elapsed: Duration) -> String {
+    let (done, total) = (progress.done, progress.total.filter(|t| *t > progress.done));
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let per_second = done as f64 / seconds;
+    let text = |n: u64| if progress.unit == Unit::Bytes { crate_size(n) } else { n.to_string() };
+    let mut said = text(done);
+    if let Some(total) = total {
+        said += &format!(" of about {}", text(total));
+    }
+    said += &format!(", {}/s, {} so far", text(per_second as u64), spent(seconds));
+    if let Some(total) = total.filter(|_| per_second >= 1.0) {
+        said += &format!(", about {} left", spent((total - done) as f64 / per_second));
+    }
+    if progress.note.is_empty() { said } else { format!("{said}, {}", progress.note) }
+}
+
+/// A length of time for people.
+fn spent(seconds: f64) -> String {
+    indicatif::HumanDuration(Duration::from_secs(seconds as u64)).to_string()
+}
+
 fn bar_style(progress: &Progress) -> ProgressStyle {
     let template = match (progress.unit, progress.total) {
         (Unit::Bytes, Some(_)) => {
-            "{prefix} {bar:30} {binary_bytes} of about {binary_total_bytes} {binary_bytes_per_sec} {elapsed} {msg}"
+            "{prefix} {bar:20} {binary_bytes} of about {binary_total_bytes} {binary_bytes_per_sec} {elapsed} about {eta} left {msg}"
         }
         (Unit::Bytes, None) => "{prefix} {spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
         (Unit::Items, Some(_)) => "{prefix} {bar:30} {pos} of {len} {elapsed} {msg}",
@@ -125,6 +176,10 @@ impl Reader for Terminal {
             Fact::Progress { step, progress } => {
                 self.draw(&step.label, progress);
                 return Ok(());
+            }
+            Fact::StepStarted { .. } => {
+                let pace = Pace { begun: Instant::now(), next: FIRST };
+                *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = Some(pace);
             }
             Fact::StepFinished { .. } => self.clear(),
             _ => {}
@@ -251,4 +306,22 @@ fn closing(result: &RunResult, style: Style) -> String {
         out += &format!("log: {}\n", dir.join("run.log").display());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_it_is_reads_well_with_and_without_a_total() {
+        let progress = |done, total, note: &str| Progress { done, total, unit: Unit::Bytes, note: note.to_owned() };
+        let ten = Duration::from_secs(10);
+        assert_eq!(
+            far(&progress(10 << 20, Some(40 << 20), "3.00 MiB written"), ten),
+            "10.00 MiB of about 40.00 MiB, 1.00 MiB/s, 10 seconds so far, about 30 seconds left, 3.00 MiB written"
+        );
+        // More than was thought: nothing is said of what is left.
+        assert_eq!(far(&progress(10 << 20, Some(1 << 20), ""), ten), "10.00 MiB, 1.00 MiB/s, 10 seconds so far");
+        assert_eq!(far(&progress(0, Some(1 << 20), ""), ten), "0 B of about 1.00 MiB, 0 B/s, 10 seconds so far");
+    }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::postgres::{self, Settings};
 use crate::proof::{self, Source, Target};
 use crate::secret::Secret;
@@ -14,7 +13,7 @@ use crate::step::{Alters, Area, Check, Look, Preflight, Preview, Step, StepError
 /// Restores the dump of an archive into a database, and compares what is there with what was dumped.
 ///
 /// The dump goes straight out of the archive into `pg_restore` or `psql`, which stop at the first error; nothing
-/// unencrypted touches the disk. The archive is read to its end before its first byte is handed on. It is a success only
+/// unencrypted touches the disk, except where `jobs` or `format: directory` need it. The archive is read to its end before its first byte is handed on. It is a success only
 /// when every table has the rows, and the checksum if there is one, that the manifest in the archive names.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +33,12 @@ pub struct Params {
     /// Whether owners and rights are left out, so that everything belongs to who restores.
     #[serde(default)]
     no_owner: bool,
+    /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
+    /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
+    /// all of it and is removed whatever happens.
+    #[serde(default = "proof::one")]
+    #[schemars(range(min = 1, max = 64))]
+    jobs: u8,
     /// The database to restore into; what is left out is the plan's.
     #[serde(default)]
     database: Settings,
@@ -86,12 +91,9 @@ impl Step for PgRestore {
     }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
-        let archive = PathBuf::from(&params.archive);
-        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
-            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
-        }
+        let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
-        let target = Target { database, non_empty: params.non_empty, no_owner: params.no_owner };
+        let target = Target { database, non_empty: params.non_empty, no_owner: params.no_owner, jobs: params.jobs };
         Ok(Work { archive, password: params.password, create: params.create, target })
     }
 
@@ -99,6 +101,9 @@ impl Step for PgRestore {
         let mut lines = vec![format!("restores `{}` into {}", work.archive.display(), work.target.database.place())];
         if work.create {
             lines.push("makes the database first".to_owned());
+        }
+        if work.target.jobs > 1 {
+            lines.push(format!("over {} connections, laid out in the temporary folder first", work.target.jobs));
         }
         if work.target.non_empty {
             lines.push("although there may be something in it".to_owned());

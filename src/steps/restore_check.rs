@@ -33,6 +33,12 @@ pub struct Params {
     /// Do it only when the last check of this plan and database that was passed is older.
     #[serde(default)]
     every: Option<Span>,
+    /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
+    /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
+    /// all of it and is removed whatever happens.
+    #[serde(default = "proof::one")]
+    #[schemars(range(min = 1, max = 64))]
+    jobs: u8,
     /// The server for `scratch`, or the database for `database`; what is left out is the plan's.
     #[serde(default)]
     database: Settings,
@@ -72,6 +78,7 @@ pub struct Work {
     archive: PathBuf,
     password: Option<Secret>,
     into: Into,
+    jobs: u8,
     database: Settings,
     /// Why none is due.
     skipped: Option<String>,
@@ -102,10 +109,7 @@ impl Step for RestoreCheck {
     }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
-        let archive = PathBuf::from(&params.archive);
-        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
-            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
-        }
+        let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
         let note = note(look);
         let last = files::read_small(look, &note, 1024).ok().and_then(|t| String::from_utf8(t).ok());
@@ -115,7 +119,7 @@ impl Step for RestoreCheck {
             let when = last.with_timezone(&Local).format("%Y-%m-%d %H:%M");
             (age < every.0).then(|| format!("the last check was passed at {when}, and one is due after {every}"))
         });
-        Ok(Work { archive, password: params.password, into: params.into, database, skipped, note })
+        Ok(Work { archive, password: params.password, into: params.into, jobs: params.jobs, database, skipped, note })
     }
 
     fn preview(work: &Work) -> Preview {
@@ -141,9 +145,9 @@ impl Step for RestoreCheck {
         let password = work.password.as_ref().map(|p| touch.open(p));
         let source = Source::open(touch, &work.archive, password).await?;
         let restored = match work.into {
-            Into::Database => into(touch, &source, work.database.clone()).await,
-            Into::Scratch => scratch(touch, &source, &work.database).await,
-            Into::Cluster => cluster(touch, &source).await,
+            Into::Database => into(touch, &source, work.database.clone(), work.jobs).await,
+            Into::Scratch => scratch(touch, &source, &work.database, work.jobs).await,
+            Into::Cluster => cluster(touch, &source, work.jobs).await,
         }?;
         if !restored.compared {
             return Err(StepError::new("the archive does not say what was dumped, so the restore proves nothing")
@@ -172,16 +176,16 @@ fn note(look: &Look) -> PathBuf {
     files::state_dir(&look.env).join("checks").join(files::name_of_key(&key))
 }
 
-async fn into(touch: &Touch, source: &Source, database: Settings) -> Result<Restored, StepError> {
-    proof::restore(touch, source, &Target { database, non_empty: false, no_owner: false }).await
+async fn into(touch: &Touch, source: &Source, database: Settings, jobs: u8) -> Result<Restored, StepError> {
+    proof::restore(touch, source, &Target { database, non_empty: false, no_owner: false, jobs }).await
 }
 
 /// In a database of the server, made for it. What cannot be dropped is said.
-async fn scratch(touch: &Touch, source: &Source, server: &Settings) -> Result<Restored, StepError> {
+async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) -> Result<Restored, StepError> {
     let name = format!("runplan_check_{}", touch.facts().run.to_lowercase().replace('-', "_"));
     let database = Settings { dbname: Some(name.clone()), ..server.clone() };
     postgres::create_database(touch, &database).await?;
-    let result = into(touch, source, database.clone()).await;
+    let result = into(touch, source, database.clone(), jobs).await;
     if let Err(error) = postgres::drop_database(touch, &database).await {
         touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {error}"));
     }
@@ -189,13 +193,13 @@ async fn scratch(touch: &Touch, source: &Source, server: &Settings) -> Result<Re
 }
 
 /// In a cluster of its own, as its superuser; owners are made as they are needed.
-async fn cluster(touch: &Touch, source: &Source) -> Result<Restored, StepError> {
+async fn cluster(touch: &Touch, source: &Source, jobs: u8) -> Result<Restored, StepError> {
     let cluster = Cluster::start(touch, source.server_major()?).await?;
     let result = async {
         source.create_roles(touch, &cluster.settings("postgres")).await?;
         let database = cluster.settings("runplan_check");
         postgres::create_database(touch, &database).await?;
-        into(touch, source, database).await
+        into(touch, source, database, jobs).await
     };
     let result = result.await;
     cluster.stop().await;

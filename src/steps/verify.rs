@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::proof;
 use crate::secret::Secret;
 use crate::step::{Look, Preview, Step, StepError, Touch};
@@ -61,10 +60,7 @@ impl Step for Verify {
     type Work = Work;
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
-        let archive = PathBuf::from(&params.archive);
-        if !files::exists(look, &archive) && !look.facts.upcoming.iter().any(|u| u.path == archive) {
-            return Err(StepError::new(format!("there is no archive `{}`", archive.display())));
-        }
+        let archive = proof::there(look, &params.archive)?;
         Ok(Work { archive, password: params.password })
     }
 

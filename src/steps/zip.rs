@@ -34,6 +34,8 @@ pub struct Params {
 pub struct Output {
     /// The archive.
     path: String,
+    /// The archive at every place it was written to, `path` first.
+    paths: Vec<String>,
     /// Its size in bytes.
     bytes: u64,
     /// Its SHA-256, in hexadecimal.
@@ -66,7 +68,7 @@ impl Step for Zip {
     type Work = Work;
 
     fn check(params: &serde_json::Value) -> Vec<Fault> {
-        archive::Settings::fault(params).into_iter().collect()
+        archive::Settings::faults(params)
     }
 
     async fn preflight(params: Params, look: &Look) -> Preflight {
@@ -85,7 +87,8 @@ impl Step for Zip {
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         params.archive.check()?;
-        archive::unused(look, params.archive.path.as_ref())?;
+        params.archive.unused(look)?;
+        params.archive.foresee(look);
         if params.files.is_empty() {
             return Err(StepError::new("`files` names no file"));
         }
@@ -113,16 +116,15 @@ impl Step for Zip {
     fn preview(work: &Work) -> Preview {
         let count = work.entries.len();
         let archive = &work.archive;
-        let mut lines = vec![
-            format!("{count} file{}, {}", if count == 1 { "" } else { "s" }, Size(work.bytes)),
-            format!("into `{}` ({}, {})", archive.path, archive.encryption.word(), archive.compression.word()),
-        ];
+        let mut lines =
+            vec![format!("{count} file{}, {}", if count == 1 { "" } else { "s" }, Size(work.bytes)), archive.places()];
         lines.extend(work.entries.keys().take(20).map(|n| format!("  {n}")));
         if count > 20 {
             lines.push(format!("  and {} more", count - 20));
         }
         Preview::new(lines)
             .known("path", Value::from(archive.path.as_str()))
+            .known("paths", Value::List(archive.paths().map(Value::from).collect()))
             .known("files", Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
     }
 
@@ -171,6 +173,7 @@ fn pack(work: &Work, touch: &Touch) -> Result<Output, StepError> {
     sealed.publish(touch, &record)?;
     Ok(Output {
         path: work.archive.path.clone(),
+        paths: work.archive.paths().map(str::to_owned).collect(),
         bytes: record.bytes,
         sha256: record.sha256,
         files: work.entries.len() as u64,

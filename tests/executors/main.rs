@@ -1,11 +1,14 @@
 //! Each executor through the binary, as a user runs it, against a real PostgreSQL. Run by `tests/sandbox cargo test`.
 
+mod also;
 mod command;
 mod copy;
+mod directory;
 mod doctor;
 mod dry_run;
 mod nightly;
 mod pg_dump;
+mod progress;
 mod proof;
 mod retention;
 #[path = "../smtp/mod.rs"]

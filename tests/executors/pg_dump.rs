@@ -217,3 +217,54 @@ fn what_is_written_while_it_dumps_is_neither_dumped_nor_counted() {
         Command::new("pg_restore").args(["-f", "-", "--data-only", "-t", "a"]).arg(dump).output().expect("pg_restore");
     assert_eq!(String::from_utf8_lossy(&text.stdout).lines().filter(|l| l.parse::<i64>().is_ok()).count(), 1);
 }
+
+#[test]
+fn a_rate_holds_the_dump_back_and_a_nice_value_is_that_of_pg_dump_and_of_our_threads() {
+    let world = sample();
+    world.sql("CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 4) AS m FROM generate_series(1, 30000) g");
+    let with = plan(&format!("max_rate: 2MB/s, nice: 15, {ARCHIVE}"));
+    world.run(&with, &["-n"]).ends(0).says("at most 1.91 MiB/s").says("with the nice value 15");
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{with}"));
+    let clock = std::time::Instant::now();
+    let mut command = world.runplan();
+    let child = command.args(["plan.yaml", "--format", "json"]).stdout(std::process::Stdio::piped());
+    let child = child.stderr(std::process::Stdio::null()).spawn().expect("the binary runs");
+    // Fields of `/proc/PID/stat` behind the name in brackets: the state, the parent, … and, as the 19th of all, the nice value.
+    let stat = |path: String| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let (head, rest) = text.rsplit_once(')')?;
+        let field = |n: usize| rest.split_whitespace().nth(n - 3).and_then(|f| f.parse::<i64>().ok());
+        Some((head.split_once('(')?.1.to_owned(), field(4)?, field(19)?))
+    };
+    let (mut dumper, mut ours) = (None, std::collections::BTreeSet::new());
+    while dumper.is_none() || ours.len() < 2 {
+        assert!(
+            clock.elapsed().as_secs() < 30,
+            "no pg_dump with a nice value, or none of our threads: {dumper:?} {ours:?}"
+        );
+        for pid in std::fs::read_dir("/proc").expect("processes").flatten() {
+            match stat(format!("{}/stat", pid.path().display())) {
+                Some((name, parent, nice)) if name == "pg_dump" && parent == i64::from(child.id()) && nice == 15 => {
+                    dumper = Some(nice);
+                }
+                _ => {}
+            }
+        }
+        for task in std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten() {
+            ours.extend(stat(format!("{}/stat", task.path().display())).map(|(_, _, nice)| nice));
+        }
+    }
+    assert_eq!(ours.last(), Some(&15), "{ours:?}");
+    let run = Run::from(child.wait_with_output().expect("it ends")).ends(0);
+    let bytes = run.json()["steps"][0]["outputs"]["dump_bytes"].as_f64().expect("a size");
+    assert!(bytes > 3e6 && clock.elapsed().as_secs_f64() >= bytes / 2e6, "{bytes} bytes in {:?}", clock.elapsed());
+    for (with, says) in [
+        ("max_rate: 0B/s", "nothing would ever be done"),
+        ("max_rate: 50", "needs a unit"),
+        ("nice: 20", "20"),
+        ("nice: -1", "-1"),
+        ("format: directory, max_rate: 1MB/s", "has none"),
+    ] {
+        world.run(&plan(&format!("{with}, {ARCHIVE}")), &[]).ends(78).says(says);
+    }
+}

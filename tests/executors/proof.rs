@@ -8,7 +8,7 @@ use sha2::Digest;
 use crate::world::{PASSWORD, Run, World, psql};
 
 /// A database with a bit of everything that a dump has to carry.
-const EVERYTHING: &str = r#"
+pub const EVERYTHING: &str = r#"
 CREATE EXTENSION pgcrypto; CREATE EXTENSION citext;
 CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE TYPE pair AS (a int, b text);
 CREATE TABLE types (id serial PRIMARY KEY, i2 smallint, i8 bigint, n numeric(20,5), f4 real, f8 double precision, t text, v varchar(10),
@@ -61,7 +61,7 @@ fn restore(world: &World, into: &str, more: &[&str]) -> Run {
 }
 
 /// Rewrites an archive with the same password by a foreign program, its dump changed on the way, and its record with it.
-fn forge(world: &World, change: &str) {
+pub fn forge(world: &World, change: &str) {
     let python = std::env::var("RUNPLAN_TEST_PYTHON").expect("a Python with pyzipper: run `tests/sandbox cargo test`");
     let code = format!(
         "import sys, json, hashlib, pyzipper\npath, password = sys.argv[1], sys.argv[2].encode()\nz = pyzipper.AESZipFile(path); z.setpassword(password)\n\
@@ -79,7 +79,7 @@ fn forge(world: &World, change: &str) {
 /// One of these tests at a time: each counts the databases and servers that are left.
 static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-fn alone() -> std::sync::MutexGuard<'static, ()> {
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 

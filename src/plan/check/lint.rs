@@ -179,9 +179,11 @@ impl<'a> Work<'a> {
                 continue;
             }
             let Some(dir) = self.folder(dir) else { continue };
-            let filled: Option<Vec<String>> = self.steps.iter().filter_map(|s| self.fills(s)).collect();
+            let filled: Option<Vec<String>> = self.steps.iter().flat_map(|s| self.fills(s)).collect();
             // A step whose folder is not known may be the one.
-            let Some(filled) = filled else { continue };
+            let Some(mut filled) = filled else { continue };
+            filled.sort();
+            filled.dedup();
             if !filled.contains(&dir) {
                 let place = step.with.and_then(|w| w.get("dir")).map_or(span, |n| n.span);
                 let message = format!("no step of this plan puts archives into `{dir}`");
@@ -206,33 +208,43 @@ impl<'a> Work<'a> {
         step.executor() == "pg_dump" && own.is_some_and(|own| Some(own) != plans.as_ref())
     }
 
-    /// The folder that a step puts archives into: none when it makes none, an inner none when it is not known.
-    fn fills(&self, step: &StepAt<'a>) -> Option<Option<String>> {
-        let with = self.merged(step);
-        let text =
-            |pointer: &str| Value::Object(with.clone()).pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    /// The folders that a step puts archives into; none in place of one that is not known.
+    fn fills(&self, step: &StepAt<'a>) -> Vec<Option<String>> {
+        let with = Value::Object(self.merged(step));
+        let text = |pointer: &str| with.pointer(pointer).and_then(Value::as_str);
         match step.executor() {
             "pg_dump" | "zip" => {
-                let path = text("/archive/path").or_else(|| text("/file"))?;
-                let path = self.expanded(&path, 0)?;
-                // The last `/` outside a template ends the folder.
-                let mut depth = 0usize;
-                let slash = path.char_indices().rev().find(|(_, c)| {
-                    match c {
-                        '}' => depth += 1,
-                        '{' => depth = depth.saturating_sub(1),
-                        _ => {}
-                    }
-                    *c == '/' && depth == 0
-                });
-                Some(match slash {
-                    Some((at, _)) => Some(tidy(&path[..at])),
-                    None if path.contains("${{") => None,
-                    None => Some(".".to_owned()),
-                })
+                let first = text("/archive/path").or_else(|| text("/file"));
+                let also = match with.pointer("/archive/also") {
+                    Some(Value::Array(items)) => items.iter().map(Value::as_str).collect(),
+                    // A list that is known when it runs.
+                    Some(_) => vec![None],
+                    None => Vec::new(),
+                };
+                first.map(Some).into_iter().chain(also).map(|path| self.folder_of(path?)).collect()
             }
-            "copy" => Some(self.folder(&text("/to")?)),
-            _ => None,
+            "copy" => text("/to").map(|to| self.folder(to)).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The folder of a file whose path is written so.
+    fn folder_of(&self, path: &str) -> Option<String> {
+        let path = self.expanded(path, 0)?;
+        // The last `/` outside a template ends the folder.
+        let mut depth = 0usize;
+        let slash = path.char_indices().rev().find(|(_, c)| {
+            match c {
+                '}' => depth += 1,
+                '{' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            *c == '/' && depth == 0
+        });
+        match slash {
+            Some((at, _)) => Some(tidy(&path[..at])),
+            None if path.contains("${{") => None,
+            None => Some(".".to_owned()),
         }
     }
 

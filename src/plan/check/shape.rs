@@ -339,6 +339,7 @@ impl Work<'_> {
         }
         let malformed = match unit {
             Some("duration") => text.parse::<quantity::Span>().err(),
+            Some("rate") => text.parse::<quantity::Rate>().err(),
             Some(_) => text.parse::<quantity::Size>().err(),
             None => None,
         };

@@ -2,10 +2,11 @@
 
 use tokio_postgres::Client;
 
+use super::manner::Manner;
 use super::measure::Picked;
 use super::room::{self, Room};
 use super::{Format, Params, Target, Work};
-use crate::archive;
+use crate::files;
 use crate::postgres::{self, Pattern};
 use crate::process;
 use crate::step::{Look, Probe, StepError, Verdict};
@@ -28,7 +29,11 @@ pub struct Facts {
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let picked = Picked::of(&params);
     let target = Target::of(&params)?;
-    archive::unused(look, target.path().as_ref())?;
+    target.unused(look)?;
+    if let Target::Archive(archive) = &target {
+        archive.foresee(look);
+    }
+    let (jobs, manner) = manner(&params, &target)?;
     let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
     let client = postgres::connect(look, &database).await?;
     let server = facts(&client).await?;
@@ -49,6 +54,12 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     argv.extend(match params.format {
         Format::Custom => ["--format=custom".to_owned(), "--compress=0".to_owned()].to_vec(),
         Format::Plain => ["--format=plain".to_owned()].to_vec(),
+        Format::Directory => {
+            let folder = files::Spool::path_of(target.path().as_ref());
+            let fixed = ["--format=directory", "--compress=0", "--no-sync", "--verbose"].map(str::to_owned);
+            let own = [format!("--jobs={jobs}"), format!("--file={}", folder.display())];
+            fixed.into_iter().chain(own).collect()
+        }
     });
     argv.push(format!("--lock-wait-timeout={}", params.lock_wait_timeout.0.as_millis()));
     if !params.schemas.is_empty() || !params.tables.is_empty() {
@@ -76,7 +87,36 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             Some(argv)
         }
     };
-    Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked })
+    Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked, manner })
+}
+
+/// How many tables are dumped at a time, and how much of the machine is taken.
+fn manner(params: &Params, target: &Target) -> Result<(u8, Manner), StepError> {
+    let jobs = params.jobs.unwrap_or(1);
+    if params.format == Format::Directory {
+        if !matches!(target, Target::Archive(_)) {
+            return Err(StepError::new("`format: directory` needs an `archive`: a bare file holds one dump"));
+        }
+        if cfg!(not(target_os = "linux")) {
+            return Err(StepError::new("`format: directory` needs Linux, which says when a file is complete")
+                .hint("use `format: custom`"));
+        }
+    } else if params.jobs.is_some() {
+        return Err(StepError::new(
+            "`jobs` needs `format: directory`: only there `pg_dump` writes several tables at a time",
+        ));
+    }
+    let manner = Manner { nice: params.nice, rate: params.max_rate };
+    if manner.nice.is_some_and(|nice| nice > 19) {
+        return Err(StepError::new("`nice` is from 0 to 19"));
+    }
+    if manner.rate.is_some() && params.format == Format::Directory {
+        return Err(StepError::new("`max_rate` holds a pipe back, and `format: directory` has none"));
+    }
+    if !(1..=64).contains(&jobs) {
+        return Err(StepError::new("`jobs` is from 1 to 64"));
+    }
+    Ok((jobs, manner))
 }
 
 /// The `pg_dump` that is written, else the one that fits the server.

@@ -79,7 +79,7 @@ impl Snapshot {
         self.all(tables, toc.of("SEQUENCE SET").map(place).collect(), depth).await
     }
 
-    /// Measures what was picked, for a dump that cannot be asked; none when nobody knows what that is.
+    /// Measures what was picked, for a dump that cannot be asked, or not yet; none when nobody knows what that is.
     ///
     /// # Errors
     /// The server does not let it be measured.
@@ -89,6 +89,27 @@ impl Snapshot {
         }
         let (tables, sequences) = (self.picked(picked, "r").await?, self.picked(picked, "S").await?);
         self.all(tables, sequences, depth).await.map(Some)
+    }
+
+    /// Makes what was measured of what was picked into what the dump says that it holds.
+    ///
+    /// # Errors
+    /// The server does not let it be measured.
+    pub async fn settle(&self, found: Option<Evidence>, toc: &Toc, depth: Depth) -> Result<Evidence, StepError> {
+        let Some(mut found) = found else { return self.measure(toc, depth).await };
+        let mut tables = Vec::new();
+        for entry in toc.of("TABLE DATA").filter(|e| e.data) {
+            let schema = entry.schema.clone().unwrap_or_default();
+            match found.tables.iter().position(|t| t.schema == schema && t.name == entry.name) {
+                Some(at) => tables.push(found.tables.swap_remove(at)),
+                None => {
+                    let checksum = depth == Depth::Checksums;
+                    tables.push(evidence::table(&self.client, &schema, &entry.name, checksum).await?);
+                }
+            }
+        }
+        found.tables = tables;
+        Ok(found)
     }
 
     async fn all(

@@ -1,31 +1,36 @@
 //! `pg_dump`: a dump into an encrypted archive, or a bare file.
 
+mod account;
 mod decide;
+mod folder;
+mod manner;
 mod measure;
 mod preflight;
 mod room;
 mod stream;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::archive::{self, Content, Record, Sealed, Server};
+use crate::archive;
+use crate::files::Spool;
 use crate::postgres::evidence::Evidence;
 use crate::postgres::toc::Toc;
-use crate::postgres::{Manifest, Settings};
-use crate::process::Job;
-use crate::quantity::Span;
+use crate::postgres::{FOLDER, Settings, TOC};
+use crate::process::{self, Job};
+use crate::quantity::{Rate, Span};
 use crate::step::{Check, Class, Fault, Look, Preflight, Preview, Probe, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
+use manner::Manner;
 use measure::{Depth, Picked, Snapshot};
-use stream::{Kind, Sink};
+use stream::{Kind, Sink, Wanted};
 
 /// Dumps a database into an encrypted archive.
 ///
 /// The dump goes straight from the standard output of `pg_dump` into the archive: no temporary file, nothing unencrypted
-/// on disk. The archive gets its name only when `pg_dump` ended well and every byte was read back. Beside it lies its
+/// on disk (`format: directory` excepted). The archive gets its name only when `pg_dump` ended well and every byte was read back. Beside it lies its
 /// record, `<archive>.json`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +41,10 @@ pub struct Params {
     /// What `pg_dump` writes.
     #[serde(default)]
     format: Format,
+    /// How many tables are dumped at a time, each over a connection of its own; for `format: directory`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 64))]
+    jobs: Option<u8>,
     /// The archive to make.
     #[serde(default)]
     archive: Option<archive::Settings>,
@@ -65,6 +74,14 @@ pub struct Params {
     /// How long to wait for the locks on all tables.
     #[serde(default = "a_minute")]
     lock_wait_timeout: Span,
+    /// How far `pg_dump` and our own threads step back for other programs: the nice value, from 0 to 19.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 19))]
+    nice: Option<u8>,
+    /// The most bytes in a second that are taken from `pg_dump`, like `50MB/s`; the server is then read no faster. Its
+    /// snapshot and locks last as much longer. Not for `format: directory`, whose files nobody holds back.
+    #[serde(default)]
+    max_rate: Option<Rate>,
     /// More arguments for `pg_dump`, passed on as they are.
     #[serde(default)]
     extra_args: Vec<String>,
@@ -86,6 +103,10 @@ pub enum Format {
     Custom,
     /// SQL, for `psql`.
     Plain,
+    /// For `pg_restore`, a file for each table, several tables at a time (`jobs`). The files pass through a folder beside
+    /// the archive, where they have no name and are unencrypted until they are packed: it needs room for what waits there.
+    /// One table is never dumped by two, so a database that is one large table gains nothing. On Linux only.
+    Directory,
 }
 
 /// What the dump gave.
@@ -93,6 +114,8 @@ pub enum Format {
 pub struct Output {
     /// The archive, or the bare dump.
     path: String,
+    /// It at every place it was written to, `path` first.
+    paths: Vec<String>,
     /// Its size in bytes.
     bytes: u64,
     /// Its SHA-256, in hexadecimal.
@@ -139,6 +162,32 @@ impl Target {
             Self::File(path) => path,
         }
     }
+
+    /// Whether every name is free.
+    fn unused(&self, look: &Look) -> Result<(), StepError> {
+        match self {
+            Self::Archive(archive) => archive.unused(look),
+            Self::File(path) => archive::unused(look, path.as_ref()),
+        }
+    }
+
+    /// Every file to make, the first one first.
+    fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::Archive(archive) => archive.paths().collect(),
+            Self::File(path) => vec![path],
+        }
+    }
+}
+
+impl Format {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Custom => "custom",
+            Self::Plain => "plain",
+            Self::Directory => "directory",
+        }
+    }
 }
 
 /// Everything decided.
@@ -153,12 +202,17 @@ pub struct Work {
     server: decide::Facts,
     depth: Depth,
     picked: Picked,
+    manner: Manner,
 }
 
 impl Work {
     /// The name of the dump in the archive.
-    fn entry(&self) -> &'static str {
-        if self.format == Format::Custom { "database.dump" } else { "database.sql" }
+    fn entry(&self) -> String {
+        match self.format {
+            Format::Custom => "database.dump".to_owned(),
+            Format::Plain => "database.sql".to_owned(),
+            Format::Directory => format!("{FOLDER}{TOC}"),
+        }
     }
 }
 
@@ -191,7 +245,20 @@ impl Step for PgDump {
         if has("file") && params.get("globals") == Some(&Json::Bool(true)) {
             faults.push(fault("/globals", "`globals` needs an `archive`: a bare file holds one dump"));
         }
-        faults.extend(archive::Settings::fault(params));
+        if params.get("format") == Some(&Json::from("directory")) {
+            if has("max_rate") {
+                faults.push(fault("/max_rate", "`max_rate` holds a pipe back, and `format: directory` has none"));
+            }
+            if has("file") {
+                faults.push(fault("/format", "`format: directory` needs an `archive`: a bare file holds one dump"));
+            }
+        } else if has("jobs") && !params.get("format").and_then(Json::as_str).is_some_and(|f| f.contains("${{")) {
+            faults.push(fault(
+                "/jobs",
+                "`jobs` needs `format: directory`: only there several tables are dumped at a time",
+            ));
+        }
+        faults.extend(archive::Settings::faults(params));
         faults
     }
 
@@ -209,7 +276,7 @@ impl Step for PgDump {
 
     fn preview(work: &Work) -> Preview {
         let into = match &work.target {
-            Target::Archive(a) => format!("into `{}` ({}, {})", a.path, a.encryption.word(), a.compression.word()),
+            Target::Archive(archive) => archive.places(),
             Target::File(path) => format!("into `{path}`, neither compressed nor encrypted"),
         };
         let mut lines = vec![
@@ -218,10 +285,16 @@ impl Step for PgDump {
         ];
         lines.extend(work.globals.iter().map(|argv| format!("and {}", argv.join(" "))));
         lines.push(into);
-        let path = work.target.path();
+        lines.extend(work.manner.nice.map(|nice| format!("with the nice value {nice}")));
+        lines.extend(work.manner.rate.map(|rate| format!("at most {rate}")));
+        let paths = work.target.paths();
         let version = Value::from(work.server.version.as_str());
-        let mut preview = Preview::new(lines).known("path", Value::from(path)).known("server_version", version);
-        preview.archives.push(Upcoming { path: path.into(), database: work.database.dbname.clone(), bytes: None });
+        let mut preview = Preview::new(lines)
+            .known("path", Value::from(work.target.path()))
+            .known("paths", Value::List(paths.iter().map(|p| Value::from(*p)).collect()))
+            .known("server_version", version);
+        let upcoming = |path: &str| Upcoming { path: path.into(), database: work.database.dbname.clone(), bytes: None };
+        preview.archives.extend(paths.into_iter().map(upcoming));
         preview
     }
 
@@ -230,10 +303,15 @@ impl Step for PgDump {
         let started_at = Utc::now();
         decide::version(&Probe::of(touch), &work.argv[0], &work.server.version, work.server.major).await?;
         let mut sink = match &work.target {
-            Target::Archive(settings) => Sink::Zip(archive::Writer::create(touch, settings)?),
+            Target::Archive(settings) => {
+                let (own, settings) = (touch.again(), settings.clone());
+                let create = move || archive::Writer::create(&own, &settings);
+                Sink::Zip(process::nice::work(work.manner.nice, create).await??)
+            }
             Target::File(path) => Sink::Bare(archive::Bare::create(touch, path.as_ref())?),
         };
-        let job = |argv: Vec<String>| Job { argv, env: work.database.child_env(&touch.look().env), ..Job::default() };
+        let (env, manner) = (work.database.child_env(&touch.look().env), work.manner);
+        let job = |argv: Vec<String>| Job { argv, env: env.clone(), nice: manner.nice, ..Job::default() };
         let snapshot = match Snapshot::export(touch, &work.database).await {
             Ok(snapshot) => Some(snapshot),
             Err(error) if error.class == Class::Cancelled => return Err(error),
@@ -244,26 +322,38 @@ impl Step for PgDump {
         };
         let mut argv = work.argv.clone();
         argv.splice(1..1, snapshot.iter().map(|s| format!("--snapshot={}", s.id)));
-        let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
         let (told, toc) = tokio::sync::oneshot::channel();
         let measuring = measure(&work, touch, snapshot.as_ref(), toc);
         let job_of_dump = job(argv);
-        let filling = stream::fill(touch, &job_of_dump, sink, work.entry(), kind, work.server.size, Some(told));
+        let total = work.server.size;
+        let (dump_bytes, evidence);
         // The snapshot lasts as long as its transaction, which must outlive both.
-        let (filled, evidence) = tokio::join!(filling, measuring);
-        drop(snapshot);
-        let dump_bytes;
-        (sink, dump_bytes) = filled?;
-        if let Some(argv) = &work.globals {
-            (sink, _) = stream::fill(touch, &job(argv.clone()), sink, "globals.sql", Kind::Globals, None, None).await?;
+        if work.format == Format::Directory {
+            let (filled, measured) = tokio::join!(fill_folder(&work, touch, job_of_dump, sink), measuring);
+            let folder = filled?;
+            evidence = settle(&work, touch, snapshot.as_ref(), measured, folder.toc.as_ref()).await;
+            (sink, dump_bytes) = (folder.sink, folder.bytes);
+        } else {
+            let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
+            let wanted = Wanted { name: work.entry(), kind, total, told: Some(told), manner };
+            let filling = stream::fill(touch, &job_of_dump, sink, wanted);
+            let (filled, measured) = tokio::join!(filling, measuring);
+            (sink, dump_bytes) = filled?;
+            evidence = measured;
         }
-        let manifest = manifest(&work, touch, dump_bytes, started_at, evidence)?;
-        let sealed = tokio::task::spawn_blocking(move || sink.seal(&manifest)).await;
-        let sealed = sealed.map_err(|e| StepError::because("sealing", &e))??;
-        let record = record(&work, touch, &sealed, dump_bytes, started_at);
+        drop(snapshot);
+        if let Some(argv) = &work.globals {
+            let name = "globals.sql".to_owned();
+            let wanted = Wanted { name, kind: Kind::Globals, total: None, told: None, manner };
+            (sink, _) = stream::fill(touch, &job(argv.clone()), sink, wanted).await?;
+        }
+        let manifest = account::manifest(&work, touch, dump_bytes, started_at, evidence)?;
+        let sealed = process::nice::work(manner.nice, move || sink.seal(&manifest)).await??;
+        let record = account::record(&work, touch, &sealed, dump_bytes, started_at);
         sealed.publish(touch, &record)?;
         Ok(Output {
             path: work.target.path().to_owned(),
+            paths: work.target.paths().into_iter().map(str::to_owned).collect(),
             bytes: record.bytes,
             sha256: record.sha256,
             dump_bytes,
@@ -285,7 +375,7 @@ async fn measure(
         match work.format {
             // A dump that never says what it holds has failed, and that is said elsewhere.
             Format::Custom => snapshot.measure(&toc.await.ok()?, work.depth).await.map(Some).transpose(),
-            Format::Plain => snapshot.measure_picked(&work.picked, work.depth).await.transpose(),
+            Format::Plain | Format::Directory => snapshot.measure_picked(&work.picked, work.depth).await.transpose(),
         }
     };
     let measured = tokio::select! {
@@ -295,52 +385,27 @@ async fn measure(
     measured.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
 }
 
-fn manifest(
-    work: &Work,
-    touch: &Touch,
-    dump_bytes: u64,
-    started_at: DateTime<Utc>,
-    evidence: Option<Evidence>,
-) -> Result<String, StepError> {
-    let facts = touch.facts();
-    let manifest = Manifest {
-        schema_version: 1,
-        plan: facts.plan.clone(),
-        target: facts.target.clone(),
-        run: facts.run.clone(),
-        database: work.database.dbname.clone(),
-        server_version: work.server.version.clone(),
-        dump: work.entry().to_owned(),
-        globals: work.globals.as_ref().map(|_| "globals.sql".to_owned()),
-        dump_bytes,
-        started_at,
-        evidence,
-    };
-    serde_json::to_string(&manifest).map_err(|e| StepError::because("the manifest", &e))
+/// Dumps into a folder beside the archive.
+async fn fill_folder(work: &Work, touch: &Touch, job: Job, sink: Sink) -> Result<folder::Folder, StepError> {
+    let place = work.target.path();
+    let spool = Spool::beside(touch, place.as_ref());
+    let spool = spool.map_err(|e| StepError::because(format!("making the folder `{place}.spool`"), &e))?;
+    let job = Job { chatter: Some(folder::chatter), ..job };
+    folder::fill(touch, &job, sink, spool, work.server.size).await
 }
 
-fn record(work: &Work, touch: &Touch, sealed: &Sealed, dump_bytes: u64, started_at: DateTime<Utc>) -> Record {
-    let facts = touch.facts();
-    let (host, port) = (work.database.host.clone().unwrap_or_default(), work.database.port.unwrap_or(5432));
-    let (encryption, compression) = work.target.words();
-    Record {
-        schema_version: archive::SCHEMA_VERSION,
-        kind: Content::Dump,
-        plan: facts.plan.clone(),
-        target: facts.target.clone(),
-        server: Some(Server { host, port, system_identifier: work.server.identifier.clone() }),
-        database: work.database.dbname.clone(),
-        machine: facts.host.clone(),
-        run: facts.run.clone(),
-        started_at,
-        finished_at: Utc::now(),
-        bytes: sealed.bytes,
-        dump_bytes,
-        sha256: sealed.sha256.clone(),
-        format: Some(work.format.word().to_owned()),
-        encryption: encryption.to_owned(),
-        compression: compression.to_owned(),
-        server_version: Some(work.server.version.clone()),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+/// What the dump holds, after it has said that itself.
+async fn settle(
+    work: &Work,
+    touch: &Touch,
+    snapshot: Option<&Snapshot>,
+    measured: Option<Evidence>,
+    toc: Option<&Toc>,
+) -> Option<Evidence> {
+    let (Some(snapshot), Some(toc)) = (snapshot, toc) else { return measured };
+    let settled = tokio::select! {
+        settled = snapshot.settle(measured, toc, work.depth) => settled,
+        _ = touch.cancel().cancelled() => return None,
+    };
+    settled.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
 }

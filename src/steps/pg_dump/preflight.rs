@@ -5,12 +5,12 @@ use tokio_postgres::Client;
 use super::decide::{program, version};
 use super::measure::{Picked, picked};
 use super::room::{self, Room};
-use super::{Format, Params, Target};
-use crate::archive;
+use super::{Params, Target};
 use crate::files;
 use crate::postgres::{self, Server, Settings};
 use crate::process;
 use crate::step::{Area, Check, Look, Preflight, Probe, StepError, Upcoming, Verdict};
+use crate::value::Value;
 
 /// Everything that can be seen: the folder and its room, the programs, the rights.
 pub async fn preflight(params: Params, look: &Look) -> Preflight {
@@ -21,10 +21,16 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
     };
     let path = target.path().to_owned();
     seen.know("path", path.as_str());
+    seen.know("paths", Value::List(target.paths().into_iter().map(Value::from).collect()));
     let place = files::folder(look, room::folder(path.as_ref()), true);
     let place = if place.verdict == Verdict::Problem { place.in_vain() } else { place };
     seen.checks.push(place);
-    if let Err(error) = archive::unused(look, path.as_ref()) {
+    if let Target::Archive(archive) = &target {
+        // Each fails by itself, and the archive is at the other places.
+        seen.checks.extend(archive.also.iter().map(|path| files::folder(look, room::folder(path.as_ref()), true)));
+        seen.checks.extend(archive.unmounted(look).iter().map(|error| Check::failed(Area::Folder, error)));
+    }
+    if let Err(error) = target.unused(look) {
         seen.checks.push(Check::failed(Area::Folder, &error));
     }
     let database = match params.database.resolve(&look.env) {
@@ -176,11 +182,4 @@ fn list(all: &[Obstacle]) -> String {
     let more = all.len() - first.len();
     let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{rest}", first.join(", "))
-}
-
-impl Format {
-    /// The word of records.
-    pub fn word(self) -> &'static str {
-        if self == Self::Custom { "custom" } else { "plain" }
-    }
 }

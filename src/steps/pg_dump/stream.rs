@@ -1,12 +1,15 @@
 //! From the standard output of a program into the archive, with its exit status and its first and last bytes looked at.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::manner::{Manner, Paced};
 use crate::archive::{Bare, Pipe, Sealed, Writer};
 use crate::postgres::toc::{Blocks, Toc, Unread};
 use crate::process::{self, Job};
+use crate::quantity::Size;
 use crate::step::{Class, Progress, StepError, Touch, Unit};
 
 /// Where the bytes go.
@@ -16,10 +19,22 @@ pub enum Sink {
 }
 
 impl Sink {
-    fn put(&mut self, name: &str, from: &mut dyn Read, progress: &mut dyn FnMut(u64)) -> Result<u64, StepError> {
+    pub fn put(&mut self, name: &str, from: &mut dyn Read, progress: &mut dyn FnMut(u64)) -> Result<u64, StepError> {
         match self {
             Self::Zip(writer) => writer.entry(name, from, progress),
             Self::Bare(bare) => bare.fill(from, progress),
+        }
+    }
+
+    /// What was written by now, for people; of a bare file that is what was dumped.
+    pub fn note(&self) -> impl Fn() -> String + use<> {
+        let written = match self {
+            Self::Zip(writer) => Some(writer.written()),
+            Self::Bare(_) => None,
+        };
+        move || {
+            let size = written.as_ref().map(|w| Size(w.load(std::sync::atomic::Ordering::Relaxed)));
+            size.map(|size| format!("{size} written")).unwrap_or_default()
         }
     }
 
@@ -32,6 +47,23 @@ impl Sink {
             }
             Self::Bare(bare) => bare.seal(),
         }
+    }
+}
+
+/// When to say how far it is: at each mebibyte, and each second.
+#[derive(Default)]
+pub struct Ticks {
+    step: u64,
+    last: Option<Instant>,
+}
+
+impl Ticks {
+    pub fn due(&mut self, done: u64) -> bool {
+        let due = done >> 20 != self.step || self.last.is_none_or(|l| l.elapsed().as_secs() >= 1);
+        if due {
+            (self.step, self.last) = (done >> 20, Some(Instant::now()));
+        }
+        due
     }
 }
 
@@ -63,17 +95,22 @@ impl Kind {
     }
 }
 
+/// What a program is to print, and where that goes.
+pub struct Wanted {
+    /// The name of the entry.
+    pub name: String,
+    pub kind: Kind,
+    /// About how many bytes there will be.
+    pub total: Option<u64>,
+    /// Who wants to know the table of contents.
+    pub told: Option<oneshot::Sender<Toc>>,
+    pub manner: Manner,
+}
+
 /// Runs a program and puts what it prints under a name. Its exit status is looked at before anything is made of it: a
 /// dump cut short ends like a whole one. Gives the number of bytes.
-pub async fn fill(
-    touch: &Touch,
-    job: &Job,
-    mut sink: Sink,
-    name: &'static str,
-    kind: Kind,
-    total: Option<u64>,
-    told: Option<oneshot::Sender<Toc>>,
-) -> Result<(Sink, u64), StepError> {
+pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> Result<(Sink, u64), StepError> {
+    let Wanted { name, kind, total, told, manner } = wanted;
     let program = kind.program();
     let mut running = process::start(touch, job, true)?;
     let pipe = running
@@ -81,15 +118,15 @@ pub async fn fill(
         .map(Pipe::new)
         .ok_or_else(|| StepError::new(format!("the output of `{program}` cannot be read")))?;
     let over = pipe.over();
-    let log = touch.log().clone();
-    let packing = tokio::task::spawn_blocking(move || {
+    let (log, cancel) = (touch.log().clone(), touch.cancel().clone());
+    let packing = process::nice::work(manner.nice, move || {
         let contents = (kind == Kind::Custom).then(|| Contents { told, next: 0, state: State::Head(Vec::new()) });
+        let pipe = Paced::new(pipe, manner.rate, cancel);
         let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
-        let mut step = 0;
-        let result = sink.put(name, &mut from, &mut |done| {
-            if done >> 20 != step {
-                step = done >> 20;
-                log.progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
+        let (mut ticks, note) = (Ticks::default(), sink.note());
+        let result = sink.put(&name, &mut from, &mut |done| {
+            if ticks.due(done) {
+                log.progress(&Progress { done, total, unit: Unit::Bytes, note: note() });
             }
         });
         let verdict = from.verdict();
@@ -100,9 +137,13 @@ pub async fn fill(
         drop(from);
         result.map(|bytes| (sink, bytes, verdict))
     });
-    let ended = running.wait(touch.cancel()).await;
-    over.store(true, std::sync::atomic::Ordering::Release);
-    let packed = packing.await.map_err(|e| StepError::because("packing", &e))?;
+    let waiting = async {
+        let ended = running.wait(touch.cancel()).await;
+        over.store(true, std::sync::atomic::Ordering::Release);
+        ended
+    };
+    let (packed, ended) = tokio::join!(packing, waiting);
+    let packed = packed?;
     if let Err(fault) = &packed
         && fault.class != Class::Cancelled
     {
@@ -135,7 +176,7 @@ const PASSING: [&str; 7] = [
     "Connection reset by peer",
 ];
 
-fn failure(ended: &process::Ended, program: &str) -> StepError {
+pub fn failure(ended: &process::Ended, program: &str) -> StepError {
     let error = ended.failure(program);
     if PASSING.iter().any(|p| ended.said.contains(p)) { error.class(Class::Transient) } else { error }
 }

@@ -1,0 +1,90 @@
+//! A dump laid out in a folder of its own, for a program that must seek in it.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use super::restore::{Source, open};
+use crate::files::{self, Spool};
+use crate::postgres::FOLDER;
+use crate::quantity::Size;
+use crate::step::{Progress, StepError, Touch, Unit};
+
+/// A dump that lies unencrypted in a folder closed to others (0700), which goes with this value.
+pub struct Unpacked {
+    /// What `pg_restore` is given.
+    pub path: PathBuf,
+    _spool: Spool,
+}
+
+impl Source {
+    /// Lays the dump out in the system's temporary folder: one file, or those of a folder.
+    ///
+    /// # Errors
+    /// There is no room, or the archive cannot be read.
+    pub async fn unpack(&self, touch: &Touch) -> Result<Unpacked, StepError> {
+        let own = touch.again();
+        let source = self.clone();
+        let unpacking = tokio::task::spawn_blocking(move || unpack(&own, &source));
+        unpacking.await.map_err(|e| StepError::because("unpacking the dump", &e))?
+    }
+}
+
+fn unpack(touch: &Touch, source: &Source) -> Result<Unpacked, StepError> {
+    let failed = |e: &(dyn std::error::Error + 'static)| StepError::because("unpacking the dump", e);
+    let mut archive = open(touch, &source.path)?;
+    let dump = source.manifest.dump.clone();
+    let folder = dump.starts_with(FOLDER);
+    let belongs = |name: &str| if folder { name.starts_with(FOLDER) } else { name == dump };
+    let items = archive.entries().iter().enumerate().filter(|(_, e)| belongs(&e.name));
+    let items: Vec<(usize, String, u64)> = items.map(|(at, e)| (at, e.name.clone(), e.size)).collect();
+    let total = items.iter().map(|(.., size)| size).sum();
+    let spool = Spool::temporary(touch).map_err(|e| failed(&e))?;
+    if let Ok(free) = files::free(touch.look(), spool.path())
+        && free < total
+    {
+        let place = spool.path().parent().unwrap_or(spool.path()).display().to_string();
+        let what =
+            format!("the dump is laid out in `{place}`, which has {} free, and takes {}", Size(free), Size(total));
+        return Err(StepError::new(what).hint("name a folder with more room in the environment variable TMPDIR"));
+    }
+    let mut done = 0;
+    let mut buffer = vec![0; 1 << 18];
+    for (index, name, _) in items {
+        // The reader lets no name through that leads out of its folder; below this one there are no others.
+        let name = name.strip_prefix(FOLDER).unwrap_or(&name);
+        if name.contains('/') {
+            return Err(StepError::new(format!("the dump has a folder in its folder: `{name}`")));
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let mut to = options.open(spool.path().join(name)).map_err(|e| failed(&e))?;
+        let password = source.password.as_ref().map(|p| p.as_bytes());
+        let mut content = archive.read(index, password).map_err(|e| failed(&e))?;
+        loop {
+            if touch.cancel().is_cancelled() {
+                return Err(StepError::cancelled());
+            }
+            let count = match content.read(&mut buffer) {
+                Ok(0) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(|e| failed(&e))?,
+            };
+            to.write_all(&buffer[..count]).map_err(|e| failed(&e))?;
+            done += count as u64;
+            touch.log().progress(&Progress {
+                done,
+                total: Some(total),
+                unit: Unit::Bytes,
+                note: "unpacking".to_owned(),
+            });
+        }
+    }
+    let path = if folder { spool.path().to_path_buf() } else { spool.path().join(&dump) };
+    Ok(Unpacked { path, _spool: spool })
+}
