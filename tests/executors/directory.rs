@@ -105,7 +105,7 @@ fn more_files_than_a_process_holds_open_go_through() {
 fn midst(world: &World) -> std::process::Child {
     for table in ["a", "b", "c", "d", "e", "f"] {
         world.sql(&format!(
-            "CREATE TABLE {table} AS SELECT g AS id, repeat(md5(g::text), 8) AS canary FROM generate_series(1, 60000) g"
+            "CREATE TABLE {table} AS SELECT g AS id, repeat(md5(g::text), 8) AS canary FROM generate_series(1, 150000) g"
         ));
     }
     let with = plan("format: directory, jobs: 2").replace("out/a.zip", "'out/a-${{ run.id }}.zip'");
@@ -117,6 +117,20 @@ fn midst(world: &World) -> std::process::Child {
     let mut dumping = lines.map_while(Result::ok).filter(|l| l.contains("dumping contents of table"));
     assert!(dumping.nth(1).is_some(), "it never began");
     child
+}
+
+/// Waits until two files are being read that have no name any more.
+fn nameless(child: &std::process::Child) {
+    let since = Instant::now();
+    let held = || {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        let files = handles.filter_map(|h| std::fs::read_link(h.path()).ok());
+        files.filter(|f| f.to_string_lossy().ends_with(".dat (deleted)")).count()
+    };
+    while held() < 2 {
+        assert!(since.elapsed() < Duration::from_secs(30), "the files keep their names");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Waits until no `pg_dump` is at the database any more.
@@ -136,6 +150,7 @@ fn quiet(world: &World) {
 fn killed_in_the_midst_it_leaves_no_row_and_the_next_run_clears_up() {
     let world = World::with_database();
     let mut child = midst(&world);
+    nameless(&child);
     child.kill().expect("it is killed");
     child.wait().expect("it ended");
     quiet(&world);
@@ -153,7 +168,7 @@ fn killed_in_the_midst_it_leaves_no_row_and_the_next_run_clears_up() {
     let left: Vec<String> = world.names("out").into_iter().filter(|n| n.contains("spool")).collect();
     assert_eq!(left, ["other.spool"]);
     let archive = world.names("out").into_iter().find(|n| n.ends_with(".zip")).expect("an archive");
-    runplan(&world, &["verify", &format!("out/{archive}")]).ends(0).says("360000 rows of 6 tables");
+    runplan(&world, &["verify", &format!("out/{archive}")]).ends(0).says("900000 rows of 6 tables");
 }
 
 #[test]
