@@ -2,7 +2,7 @@
 //!
 //! An archive is a standard zip (PKWARE APPNOTE 6.3) whose entries are encrypted by the WinZip AES specification (AE-2).
 //! It is written as `<name>.partial` in its own folder, flushed, read back and checked, and only then gets its name.
-//! Memory does not grow with what is stored: two chunks a thread and two more, of a mebibyte each.
+//! Memory does not grow with what is stored: two chunks a thread and one more, of a mebibyte each.
 
 mod bare;
 mod codec;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Chunks are filled whatever the sizes of the reads are, and taken by their number: what comes out does not depend on
-//! the number of workers or on how the input trickles in. There are two chunks more than twice the workers, of about a
+//! the number of workers or on how the input trickles in. There is one chunk more than twice the workers, of about a
 //! mebibyte with both their buffers, and no other memory grows.
 //!
 //! A stage that fails drops its ends of the channels, and the others see that: the taker's failure leaves the reader
@@ -114,7 +114,7 @@ impl Pipeline {
             self.chunks.push(first);
             return Ok(source.size);
         }
-        let count = 2 * self.coders.len() + 2;
+        let count = 2 * self.coders.len() + 1;
         self.chunks.resize_with(count - 1, Chunk::default);
         let (send_free, free) = bounded(count);
         for chunk in self.chunks.drain(..) {
@@ -324,11 +324,11 @@ mod tests {
         for _ in 0..3 {
             run(&mut pipeline, &mut Trickle { left: 50 * CHUNK, step: CHUNK, fails: false }, u64::MAX)
                 .expect("it packs");
-            assert_eq!(pipeline.chunks.len(), 8);
+            assert_eq!(pipeline.chunks.len(), 7);
             let held: usize = pipeline.chunks.iter().map(Chunk::held).sum();
-            assert!(held <= 8 * (2 * CHUNK + 4096), "{held}");
+            assert!(held <= 7 * (2 * CHUNK + 4096), "{held}");
         }
         run(&mut pipeline, &mut Cursor::new(b"small"), u64::MAX).expect("it packs");
-        assert_eq!(pipeline.chunks.len(), 8);
+        assert_eq!(pipeline.chunks.len(), 7);
     }
 }
