@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::{Aes, EXPANDS, Item, Refused};
 use crate::archive::frame;
 
+const PART: Refused = Refused::NoZip("it is one part of several");
+
 /// Numbers out of a header that was read in full.
 pub(super) struct Fields<'a>(pub &'a [u8]);
 
@@ -57,12 +59,16 @@ pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Place, Refused> {
     let end = Fields(&bytes[at..at + 22]);
     let mut place = Place { count: end.short(8).into(), start: end.long(16).into(), end: length - tail + at as u64 };
     let mut size = u64::from(end.long(12));
-    if end.short(4) != 0 || end.short(6) != 0 || end.short(8) != end.short(10) {
-        return Err(Refused::NoZip("it is one part of several"));
-    }
     let locator = at.checked_sub(20).map(|at| &bytes[at..at + 20]).filter(|l| l.starts_with(&frame::LOCATOR));
+    let locator = locator.map(Fields);
+    // Numbers of parts that zip64 has in full may be left to it.
+    let alone = |part: u16| part == 0 || (part == u16::MAX && locator.is_some());
+    let parts = locator.as_ref().is_some_and(|l| l.long(4) != 0 || l.long(16) > 1);
+    if parts || !alone(end.short(4)) || !alone(end.short(6)) || end.short(8) != end.short(10) {
+        return Err(PART);
+    }
     if let Some(locator) = locator {
-        let start = Fields(locator).double(8);
+        let start = locator.double(8);
         // It has 56 bytes, and may have more that nobody knows; they end where the locator begins.
         let room = (place.end - 20).checked_sub(start).filter(|room| *room >= 56);
         let room = room.ok_or(Refused::Directory("ends elsewhere than it says"))?;
@@ -72,6 +78,9 @@ pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Place, Refused> {
         let end = Fields(&head);
         if !head.starts_with(&frame::END64) || end.double(4) != room - 12 || end.double(24) != end.double(32) {
             return Err(Refused::Directory("ends elsewhere than it says"));
+        }
+        if end.long(16) != 0 || end.long(20) != 0 {
+            return Err(PART);
         }
         let same = |short: u64, most: u64, long: u64| short == most || short == long;
         if !same(place.count, u16::MAX.into(), end.double(32))

@@ -177,6 +177,57 @@ fn hostile_archives_are_refused_with_a_word_for_it() {
     }
 }
 
+/// The same archive with an end of its directory in zip64, which says these parts: that of its end, of how many, and of
+/// the end itself and the directory, in full and then short.
+fn in_parts(bytes: &[u8], [at, of, end, directory]: [u32; 4], short: [u16; 2]) -> Vec<u8> {
+    use crate::archive::frame::{END, END64, LOCATOR};
+    let (mut out, tail) = (bytes.to_vec(), place(bytes, END, 0));
+    let last = out.split_off(tail);
+    let number = |at: usize, length: usize| {
+        let mut long = [0; 8];
+        long[..length].copy_from_slice(&last[at..at + length]);
+        long
+    };
+    out.extend(END64);
+    out.extend(44u64.to_le_bytes());
+    out.extend([45, 0, 45, 0]);
+    out.extend([end, directory].iter().flat_map(|n| n.to_le_bytes()));
+    out.extend([number(8, 2), number(10, 2), number(12, 4), number(16, 4)].concat());
+    out.extend(LOCATOR);
+    out.extend(at.to_le_bytes());
+    out.extend((tail as u64).to_le_bytes());
+    out.extend(of.to_le_bytes());
+    out.extend(&last[..4]);
+    out.extend(short.iter().flat_map(|n| n.to_le_bytes()));
+    out.extend(&last[8..]);
+    out
+}
+
+#[test]
+fn one_part_of_several_is_refused_wherever_that_is_said() {
+    let bytes = small(Encryption::None, Compression::Deflate);
+    let whole = read(&bytes).expect("it reads");
+    for (full, short) in [([0, 1, 0, 0], [0, 0]), ([0, 0, 0, 0], [0, 0]), ([0, 1, 0, 0], [u16::MAX; 2])] {
+        assert_eq!(read(&in_parts(&bytes, full, short)), Ok(whole.clone()), "{full:?} {short:?}");
+    }
+    let parts = [[1, 1, 0, 0], [0, 2, 0, 0], [0, 1, 1, 0], [0, 1, 0, 1]].map(|full| (full, [0, 0]));
+    for (full, short) in parts.into_iter().chain([[1, 0], [0, 1]].map(|short| ([0, 1, 0, 0], short))) {
+        let error = read(&in_parts(&bytes, full, short)).expect_err("it is a part");
+        assert!(error.contains("one part of several"), "{full:?} {short:?}: {error}");
+    }
+    let mut old = bytes.clone();
+    let at = place(&old, crate::archive::frame::END, 0);
+    put(&mut old, at + 4, &[0xff; 2]);
+    assert!(read(&old).is_err_and(|e| e.contains("one part of several")));
+}
+
+#[test]
+fn an_archive_of_no_entry_is_one_by_any_end() {
+    let empty = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+    assert_eq!(read(&empty), Ok(Vec::new()));
+    assert_eq!(read(&in_parts(&empty, [0, 1, 0, 0], [0, 0])), Ok(Vec::new()));
+}
+
 /// Gives the first entry another name, in both headers.
 fn rename(bytes: &mut [u8], name: &[u8; 7]) {
     use crate::archive::frame::{CENTRAL, LOCAL};
