@@ -141,6 +141,27 @@ fn one_run_at_a_time_and_timeouts_and_retries_end_as_they_should() {
 }
 
 #[test]
+fn vars_that_repeat_others_are_bounded_together() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let copies = |name: &str, count: usize| format!("${{{{ vars.{name} }}}}").repeat(count);
+    let plan = |count: usize| {
+        let vars = format!("  a: {}\n  b: {}\n  c: {}\n", "x".repeat(1000), copies("a", 33), copies("b", 31));
+        let more: String = (0..count).map(|at| format!("  v{at}: {}\n", copies("c", 1))).collect();
+        format!("{HEAD}vars:\n{vars}{more}steps:\n  - {{ uses: command, with: {{ argv: [touch, made] }} }}\n")
+    };
+    for arguments in [&["-n"][..], &[]] {
+        let output = run(dir.path(), &plan(16), arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let text = said(&output);
+        assert!(text.contains("`vars.v15`: with this one, all vars together become larger than 16 MiB"), "{text}");
+        assert!(!dir.path().join("made").exists(), "a step ran");
+    }
+    let output = run(dir.path(), &plan(15), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(dir.path().join("made").exists());
+}
+
+#[test]
 fn a_template_works_only_where_it_may_and_a_secret_is_seen_before_the_run() {
     let dir = tempfile::tempdir().expect("a folder");
     for (plan, expected) in [

@@ -20,6 +20,9 @@ pub use check::explain::Explanation;
 pub use database::{passwords_around, resolve_database};
 pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
 
+/// The most that all vars together may hold, in bytes of text and items. [`crate::template::MAX_SIZE`] bounds only each.
+pub const MAX_VARS: usize = 16 << 20;
+
 /// The text of a plan and where it came from.
 #[derive(Debug, Clone)]
 pub struct Input {

@@ -91,7 +91,7 @@ pub struct Broken {
 /// Computes the database settings and the vars, each after what it reads. One that cannot be computed is left out of
 /// the scope; whoever reads it fails then.
 pub fn compute(scope: &mut Scope, plan: &Plan, env: &Env) -> Vec<Broken> {
-    let mut work = Computation { scope, plan, env, done: BTreeSet::new(), broken: Vec::new() };
+    let mut work = Computation { scope, plan, env, done: BTreeSet::new(), held: 0, broken: Vec::new() };
     set(work.scope, "vars", Value::Map(Map::new()));
     work.node(None);
     for name in plan.vars.keys() {
@@ -106,6 +106,8 @@ struct Computation<'a> {
     env: &'a Env,
     /// Vars by name, and `None` for the database.
     done: BTreeSet<Option<String>>,
+    /// What the vars hold.
+    held: usize,
     broken: Vec<Broken>,
 }
 
@@ -131,7 +133,7 @@ impl Computation<'_> {
         let result = template::render_json(&json, self.scope).map_err(|(at, p)| said(&at, &p));
         let result = match name {
             None => result.and_then(|v| plan::resolve_database(v, self.env)),
-            Some(_) => result,
+            Some(_) => result.and_then(|v| self.fits(v)),
         };
         match (result, name) {
             (Ok(value), None) => set(self.scope, "database", value),
@@ -142,6 +144,18 @@ impl Computation<'_> {
             }
             (Err(problem), _) => self.broken.push(Broken { place, problem }),
         }
+    }
+
+    /// Vars that repeat others would soon fill any memory, bounded as each of them is.
+    fn fits(&mut self, value: Value) -> Result<Value, String> {
+        let held = self.held.saturating_add(value.size());
+        if held > plan::MAX_VARS {
+            let problem = "with this one, all vars together become larger than 16 MiB: put what it repeats where it is \
+                           read, or into a file";
+            return Err(problem.to_owned());
+        }
+        self.held = held;
+        Ok(value)
     }
 }
 

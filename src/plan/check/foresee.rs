@@ -12,12 +12,10 @@ use super::shape::{Rules, What};
 use super::{Work, leaves};
 use crate::diag::{Finding, Severity, Span};
 use crate::document::{Entry, Kind, Node, Style};
+use crate::plan::MAX_VARS;
 use crate::secret::Secret;
 use crate::template::{self, Expression, Name, Scope, Template};
 use crate::value::Value;
-
-/// The most that all vars together may hold; what goes beyond is not foreseen.
-const ROOM: usize = 16 << 20;
 
 /// What is known of values before the run.
 #[derive(Default)]
@@ -68,7 +66,8 @@ impl Work<'_> {
             _ => Value::from(&node.to_json()),
         };
         let size = value.size();
-        if *held + size > ROOM {
+        // Beyond that nothing is foreseen.
+        if *held + size > MAX_VARS {
             return Value::Unknown;
         }
         *held += size;
