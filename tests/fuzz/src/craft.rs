@@ -78,7 +78,9 @@ fn crafted(from: &mut Source<'_>) -> Vec<u8> {
 /// One entry, behind what is there of the archive and of its directory.
 fn entry(from: &mut Source<'_>, out: &mut Vec<u8>, directory: &mut Vec<u8>) {
     let (kind, shape) = (from.byte(), from.byte());
-    let mut method = [8, 93, 0, 8, u16::from(shape)][usize::from(kind % 5)];
+    // The last are methods that others know (APPNOTE 4.4.5), or that nobody does.
+    let foreign = [1, 6, 9, 12, 14, 95, 98, u16::from(shape)][usize::from(shape >> 2) % 8];
+    let mut method = [8, 93, 0, 8, foreign][usize::from(kind % 5)];
     let strength = (kind >> 3) & 3;
     let first = kind & 32 != 0;
     let name_length = usize::from(from.byte() % 12);
