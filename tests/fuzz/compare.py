@@ -8,7 +8,8 @@ pyzipper    "compression type 93": it knows no zstd. "not a zip file", "Invalid 
             it refuses an extra field that says it is longer than all of them; ours passes over it, as 7-Zip does, and as
             archives in the field need it, for whatever it needs from such a field is then missing and refused.
 libarchive  "Unknown frame descriptor": it decrypts no entry that is packed by zstd, up to 3.6.2 at least. "Extra data
-            overflow": as pyzipper.
+            overflow": as pyzipper. "Unrecognized archive format": an end of the directory inside the comment again, of
+            an archive behind a program.
 7-Zip       "Is not archive": an archive without an entry, which it knows only by an end of the directory at its very
             beginning, and here a zip64 end or a program that unpacks itself stands before that. By APPNOTE 4.3.1 and
             4.3.6 it is an archive, and both others take it.
