@@ -91,6 +91,19 @@ impl Sources {
         &self.0[usize::from(id.0)]
     }
 
+    /// The same texts with stars for each byte that a finding conceals, so that every place stays where it is.
+    fn concealing(&self, findings: &[Finding]) -> Self {
+        let mut all = self.clone();
+        for finding in findings.iter().filter(|f| f.concealed) {
+            let text = &mut all.0[usize::from(finding.span.source.0)].text;
+            let end = text.floor_char_boundary(finding.span.end.min(text.len()));
+            let start = text.floor_char_boundary(finding.span.start.min(end));
+            let stars: String = text[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { '*' }).collect();
+            text.replace_range(start..end, &stars);
+        }
+        all
+    }
+
     /// The place of a span, for people.
     pub fn place(&self, span: Span) -> Place {
         let source = self.get(span.source);
@@ -143,13 +156,25 @@ pub struct Finding {
     /// Second places that help to understand.
     pub related: Vec<(Span, String)>,
     pub fix: Option<Fix>,
+    /// What stands at the place is a secret, and no output shows it.
+    pub concealed: bool,
 }
 
 impl Finding {
     /// An error at a place.
     pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, severity: Severity::Error, span, message, label: None, help: None, related: Vec::new(), fix: None }
+        Self {
+            code,
+            severity: Severity::Error,
+            span,
+            message,
+            label: None,
+            help: None,
+            related: Vec::new(),
+            fix: None,
+            concealed: false,
+        }
     }
 
     /// A warning at a place.
@@ -161,6 +186,13 @@ impl Finding {
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// The place holds a secret.
+    #[must_use]
+    pub fn conceal(mut self) -> Self {
+        self.concealed = true;
         self
     }
 

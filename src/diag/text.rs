@@ -8,6 +8,7 @@ use super::{Finding, Severity, SourceId, Sources, Span};
 ///
 /// Without colour there is not one escape byte in it, whatever the source has.
 pub fn render(sources: &Sources, findings: &[Finding], color: bool) -> String {
+    let sources = &sources.concealing(findings);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for finding in findings {

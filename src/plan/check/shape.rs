@@ -360,7 +360,7 @@ impl Work<'_> {
         }
         if schema.get(SCHEMA_MARK).is_some() && !self.literals.get() && !text.is_empty() {
             let finding = Finding::warning(LITERAL_SECRET, node.span, format!("{what} stands here for all to read"));
-            self.push(finding.help(
+            self.push(finding.conceal().help(
                 "say under `secrets` where it comes from, like `pw: { env: PW }`, and write `${{ secrets.pw }}` here",
             ));
         }
