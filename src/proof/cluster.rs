@@ -1,11 +1,13 @@
 //! A throwaway PostgreSQL: a cluster of its own in a temporary folder, reached by a Unix socket there and by nobody else,
 //! stopped and removed with its holder.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::orphan;
 use crate::cancel::{Cancel, Reason};
 use crate::postgres::{self, Settings, SslMode};
 use crate::process::{self, Job, Running};
@@ -18,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Cluster {
     server: Running,
     folder: TempDir,
+    _held: Option<File>,
 }
 
 /// The account that the server runs under when we are root, which it refuses.
@@ -37,8 +40,10 @@ impl Cluster {
             e.hint(format!("install the server programs of PostgreSQL {major} (postgresql-{major}) on this machine"))
         })?;
         let bin = initdb.parent().map(PathBuf::from).unwrap_or_default();
-        let made = tempfile::Builder::new().prefix("runplan-cluster-").tempdir();
+        orphan::clear(touch);
+        let made = tempfile::Builder::new().prefix(orphan::PREFIX).tempdir();
         let folder = made.map_err(|e| StepError::because("making a folder for the cluster", &e))?;
+        let held = orphan::hold(folder.path());
         let account = account()?;
         if let Some(account) = account {
             hand_over(&folder, account)?;
@@ -69,7 +74,7 @@ impl Cluster {
             ["listen_addresses=", "fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=20"];
         let mut argv = vec![text(bin.join("postgres")), "-D".to_owned(), data, "-k".to_owned(), socket];
         settings.iter().for_each(|s| argv.extend(["-c".to_owned(), (*s).to_owned()]));
-        let cluster = Self { server: process::start(touch, &job(argv), false)?, folder };
+        let cluster = Self { server: process::start(touch, &job(argv), false)?, folder, _held: held };
         cluster.answers(touch).await?;
         Ok(cluster)
     }

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod folder;
+mod orphan;
 mod preflight;
 mod restore;
 mod unpack;
