@@ -25,6 +25,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const MAX_LINE: u64 = 1 << 20;
 /// How many of the last lines of standard error an error quotes.
 const TAIL: usize = 5;
+/// How the programs of PostgreSQL, and most others, call a line an error.
+const MARKS: [&str; 4] = ["error: ", "fatal: ", "ERROR: ", "FATAL: "];
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -160,7 +162,9 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
             }
             let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
             if tail.len() == TAIL {
-                tail.pop_front();
+                // What is wrong outlasts the command that is quoted behind it.
+                let first = tail.iter().position(|l: &String| !MARKS.iter().any(|m| l.contains(m)));
+                tail.remove(first.unwrap_or(0));
             }
             tail.push_back(line);
         })));
@@ -243,10 +247,20 @@ impl Drop for Running {
 impl Ended {
     /// The failure of a program that should have ended otherwise.
     pub fn failure(&self, program: &str) -> StepError {
-        let said = if self.said.is_empty() { String::new() } else { format!(": {}", self.said) };
+        let said = why(&self.said);
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         let class = self.code.map_or(Class::Permanent, Class::Exit);
         StepError::new(format!("`{program}` ended with {}{said}", self.how)).class(class)
     }
+}
+
+/// Of what a program said last: from the first line that calls itself an error, if there is one. The programs of
+/// PostgreSQL quote a whole command behind it.
+fn why(said: &str) -> &str {
+    MARKS.iter().filter_map(|mark| said.find(mark)).min().map_or(said, |at| {
+        let start = said[..at].rfind("; ").map_or(0, |end| end + 2);
+        &said[start..]
+    })
 }
 
 fn words(status: ExitStatus) -> String {
