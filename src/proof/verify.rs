@@ -25,7 +25,12 @@ pub struct Verified {
     /// Tables whose rows were counted in the dump and are as many as the manifest says.
     pub tables: u64,
     pub rows: u64,
+    /// Whether they could be counted, which those of SQL cannot.
+    pub counted: bool,
 }
+
+const BAD: &str = "do not rely on that archive: look at the copies and at older ones, and dump again";
+const PASSWORD: &str = "give the password that it was made with: without it nothing can be said of what is inside";
 
 /// The checks that failed, each a line: which one, and what it saw.
 #[derive(Default)]
@@ -51,7 +56,7 @@ pub fn verify(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Veri
     match (failed.0.is_empty(), verified) {
         (true, Some(verified)) => Ok(verified),
         _ => Err(StepError::new(format!("`{}` is not good: {}", path.display(), failed.0.join("; ")))
-            .hint("do not rely on that archive: look at the copies and at older ones, and dump again")),
+            .hint(if failed.0.iter().all(|f| f.contains("password")) { PASSWORD } else { BAD })),
     }
 }
 
@@ -175,7 +180,8 @@ fn entries(
             failed.note("record", "it is not that of the dump inside: run, database or size differ");
         }
     }
-    Ok(record.map(|record| Verified { record, manifest, entries: names.len() as u64, tables, rows }))
+    let counted = manifest.as_ref().is_none_or(|m| !m.dump.ends_with(".sql"));
+    Ok(record.map(|record| Verified { record, manifest, entries: names.len() as u64, tables, rows, counted }))
 }
 
 fn text(archive: &mut Archive<File>, index: usize, password: Option<&[u8]>) -> Result<Vec<u8>, String> {
@@ -204,7 +210,7 @@ fn bare(
     if let Err(why) = read {
         failed.note("dump", why);
     }
-    Ok(record.map(|record| Verified { record, manifest: None, entries: 1, tables: 0, rows: 0 }))
+    Ok(record.map(|record| Verified { record, manifest: None, entries: 1, tables: 0, rows: 0, counted: false }))
 }
 
 /// Counts what was read, and stops when it is told to.

@@ -77,7 +77,11 @@ impl Step for Verify {
         });
         let verified = verifying.await.map_err(|e| StepError::because("reading the archive", &e))??;
         let (tables, rows) = (verified.tables, verified.rows);
-        touch.log().info(format!("`{}` is good: {rows} rows of {tables} tables are there", path.display()));
+        let counted = match verified.counted {
+            true => format!("{rows} rows of {tables} tables are there"),
+            false => "its rows cannot be counted without a restore".to_owned(),
+        };
+        touch.log().info(format!("`{}` is good: {counted}", path.display()));
         let record = verified.record;
         Ok(Output {
             path: path.to_string_lossy().into_owned(),
