@@ -178,12 +178,28 @@ impl Settings {
         std::iter::once(&self.path).chain(&self.also).map(String::as_str)
     }
 
-    /// Whether every name is free; see [`unused`].
+    /// Whether a name is free; see [`unused`]. One that is not costs the others nothing.
     ///
     /// # Errors
-    /// One is not.
+    /// None is, or two of them are one file.
     pub fn unused(&self, look: &Look) -> Result<(), StepError> {
-        self.paths().try_for_each(|path| unused(look, path.as_ref()))
+        let real = |path: &str| {
+            let path: &Path = path.as_ref();
+            let folder = std::fs::canonicalize(folder(path)).or_else(|_| std::path::absolute(folder(path)));
+            folder.unwrap_or_default().join(path.file_name().unwrap_or_default())
+        };
+        let all: Vec<PathBuf> = self.paths().map(real).collect();
+        for (at, path) in self.paths().enumerate() {
+            if all[..at].contains(&all[at]) {
+                return Err(StepError::new(format!(
+                    "`{path}` of `archive.also` is a file that the archive goes to already"
+                ))
+                .hint("name another file there, on another disk, or leave it out"));
+            }
+        }
+        let mut taken = self.paths().map(|path| unused(look, path.as_ref()));
+        let first = taken.next().unwrap_or(Ok(()));
+        if first.is_err() && taken.any(|other| other.is_ok()) { Ok(()) } else { first }
     }
 
     /// Says of each place that would fail for want of a mount.

@@ -51,6 +51,7 @@ impl Place {
         password: Option<Zeroizing<String>>,
     ) -> Result<Self, StepError> {
         let dir = super::folder(path);
+        super::unused(touch.look(), path)?;
         if mounted {
             super::mounted(touch.look(), dir)?;
         }

@@ -60,7 +60,35 @@ fn every_place_has_the_same_archive_with_its_record() {
     assert_eq!((world.names("out").len(), world.names("b").len(), world.names("c").len()), (2, 2, 2));
     // Each place keeps its own: nothing is ever overwritten.
     std::fs::remove_dir_all(world.path("out")).expect("the archive");
-    world.run(&plan, &[]).ends(1).says("`b/second.zip` exists, and no archive is ever overwritten");
+    let before = read(&world, "b/second.zip");
+    let run = world.run(&plan, &[]).ends(1).says("`b/second.zip` exists, and no archive is ever overwritten");
+    run.says("the archive is complete at `out/a.zip`");
+    assert!(read(&world, "b/second.zip") == before && dump(&world, "out/a.zip").starts_with(b"PGDMP"));
+    world.run(&plan.replace("c/${{ run.id }}.zip", "b/third.zip"), &[]).ends(1).says("complete at `b/third.zip`");
+    assert!(dump(&world, "b/third.zip").starts_with(b"PGDMP"));
+}
+
+#[test]
+fn a_first_place_without_room_costs_no_backup_on_later_nights_either() {
+    let world = world();
+    let plan = plan("also: ['b/${{ run.id }}.zip']").replace("out/a.zip", "'out/${{ run.id }}.zip'");
+    world.run(&plan, &[]).ends(0);
+    // The record of the first night says what the second will need.
+    let script =
+        "mkdir t; cp out/*.json t; mount -t tmpfs -o size=400k,mode=700 none out || exit 99; cp t/* out; \"$@\"";
+    apart(&world, script).ends(1).says("the archive is complete at `b/").says("No space left on device");
+    let archives = |dir: &str| world.names(dir).into_iter().filter(|n| n.ends_with(".zip")).count();
+    assert_eq!((archives("out"), archives("b")), (1, 2));
+}
+
+#[test]
+fn one_file_under_two_names_is_refused_as_such() {
+    let world = world();
+    std::fs::create_dir(world.path("out")).expect("a folder");
+    std::os::unix::fs::symlink(world.path("out"), world.path("link")).expect("a link");
+    for again in ["link/a.zip".to_owned(), world.path("out/a.zip").display().to_string()] {
+        world.run(&plan(&format!("also: [{again}]")), &[]).ends(1).says("a file that the archive goes to already");
+    }
     assert!(world.names("out").is_empty());
 }
 

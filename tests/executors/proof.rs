@@ -114,12 +114,20 @@ fn everything_is_dumped_verified_restored_and_the_same() {
     restore(&world, &other, &[]).ends(1).says("is not empty");
     assert_eq!(psql(&other, "SELECT count(*) FROM types WHERE t LIKE '%\\\\.%'"), "200");
     psql("postgres", &format!("DROP DATABASE {other}"));
+    // What went wrong is in the last line, though a whole command is quoted behind it.
+    psql("postgres", &format!("CREATE DATABASE {other}"));
+    psql(&other, "CREATE TABLE types (id int)");
+    restore(&world, &other, &["--non-empty"])
+        .ends(1)
+        .says("failed at restore: `pg_restore` ended with exit status 1: pg_restore: error: ");
+    psql("postgres", &format!("DROP DATABASE {other}"));
     // A plain dump goes the same way.
     std::fs::remove_dir_all(world.path("out")).expect("the archives");
     world
         .run(&plan(&format!("{}{}", DUMP.replace("with: {", "with: { format: plain,"), check("into: scratch"))), &[])
         .ends(0);
     assert_eq!(databases_left(), "0");
+    verify(&world, "out/a.zip").ends(0).says("cannot be counted without a restore").never_says("0 rows");
 }
 
 #[test]
@@ -293,7 +301,11 @@ fn no_flipped_bit_goes_unnoticed() {
     std::fs::write(world.path("out/a.zip.json"), &record).expect("written");
     verify(&world, "out/a.zip").ends(0);
     let wrong = world.runplan().args(["verify", "out/a.zip"]).env("RUNPLAN_ZIP_PASSWORD", "another").output();
-    Run::from(wrong.expect("runs")).ends(1).says("password").never_says("another");
+    Run::from(wrong.expect("runs"))
+        .ends(1)
+        .says("give the password that it was made with")
+        .never_says("do not rely")
+        .never_says("another");
     let missing = world.runplan().args(["verify", "out/a.zip"]).env_remove("RUNPLAN_ZIP_PASSWORD").output();
     Run::from(missing.expect("runs")).ends(77);
 }
@@ -375,6 +387,49 @@ fn of_thousands_of_flipped_bits_none_goes_unnoticed() {
     println!("{turned} bits turned; {harmless} in times, attributes and notes of the zip, with a record made for them");
     // Most of the bytes are data, and each of them counts.
     assert!(harmless * 10 < turned, "{harmless} of {turned}");
+}
+
+#[test]
+fn the_cluster_of_a_killed_check_is_stopped_and_removed_by_the_next() {
+    let _alone = alone();
+    let world = World::with_database();
+    world.sql("CREATE TABLE t AS SELECT g, md5(g::text) AS m FROM generate_series(1, 300000) g");
+    world.run(&plan(DUMP), &[]).ends(0);
+    let place = std::env::temp_dir().join(format!("runplan-killed-{}", world.db()));
+    std::fs::create_dir(&place).expect("a folder");
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    let servers = || {
+        let all = Command::new("ps").args(["-eo", "stat=,args="]).output().expect("ps");
+        let all = String::from_utf8_lossy(&all.stdout).into_owned();
+        all.lines().filter(|l| l.contains(&*place.to_string_lossy()) && !l.starts_with('Z')).count()
+    };
+    world.write(
+        "plan.yaml",
+        format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan(&check("into: cluster"))),
+    );
+    let begin = || {
+        let mut command = world.runplan();
+        command.arg("plan.yaml").env("TMPDIR", &place).stderr(std::process::Stdio::null());
+        command.stdout(std::process::Stdio::null()).spawn().expect("the binary runs")
+    };
+    let mut killed = begin();
+    let since = std::time::Instant::now();
+    while servers() == 0
+        || !std::fs::read_dir(&place)
+            .expect("the folder")
+            .flatten()
+            .any(|e| e.path().join("data/postmaster.pid").exists())
+    {
+        assert!(since.elapsed().as_secs() < 60, "no server was started");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    killed.kill().expect("killed");
+    killed.wait().expect("ended");
+    assert!(servers() > 0 && std::fs::read_dir(&place).expect("the folder").count() == 1, "it outlives the run");
+    let run = world.runplan().arg("plan.yaml").env("TMPDIR", &place).output().expect("the binary runs");
+    Run::from(run).ends(0).says("which a run that was killed left behind");
+    assert_eq!((servers(), std::fs::read_dir(&place).expect("the folder").count()), (0, 0));
+    std::fs::remove_dir(&place).expect("the folder");
 }
 
 #[test]

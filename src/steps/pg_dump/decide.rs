@@ -28,6 +28,9 @@ pub struct Facts {
 /// Decides everything; see [`Work`].
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let picked = Picked::of(&params);
+    if let Some((option, why)) = params.extra_args.iter().find_map(|a| own(a)) {
+        return Err(StepError::new(format!("`{option}` is not for `extra_args`: {why}")));
+    }
     let target = Target::of(&params)?;
     target.unused(look)?;
     if let Target::Archive(archive) = &target {
@@ -42,10 +45,15 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
         }
     }
-    if let Some(room) = Room::of(look, &target, params.format, database.dbname.as_deref(), server.size) {
-        let outlook = room.outlook(target.path());
+    let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), server.size);
+    // What does not fit at one place may fit at another.
+    if let [first, ..] = outlooks.as_slice()
+        && outlooks.iter().all(|o| o.in_vain)
+    {
+        return Err(StepError::new(&first.text).hint(room::HINT));
+    }
+    for outlook in outlooks {
         match outlook.verdict {
-            _ if outlook.in_vain => return Err(StepError::new(outlook.text).hint(room::HINT)),
             Verdict::Problem => look.log.warn(&outlook.text),
             _ => look.log.debug(&outlook.text),
         }
@@ -88,6 +96,29 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
         }
     };
     Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked, manner })
+}
+
+/// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place.
+pub fn own(argument: &str) -> Option<(&'static str, &'static str)> {
+    const OWN: [(&str, &str, &str); 7] = [
+        ("-f", "--file", "the dump goes where `archive.path` or `file` says"),
+        ("-F", "--format", "it is the parameter `format`"),
+        ("-j", "--jobs", "it is the parameter `jobs`"),
+        ("-d", "--dbname", "it is the parameter `database`"),
+        (
+            "-Z",
+            "--compress",
+            "the archive compresses (`archive.compression`), and counts the rows of what is not compressed",
+        ),
+        ("", "--snapshot", "the dump is taken in the snapshot that its evidence comes from"),
+        ("", "--lock-wait-timeout", "it is the parameter `lock_wait_timeout`"),
+    ];
+    let name = argument.split('=').next().unwrap_or_default();
+    OWN.iter().find_map(|(short, long, why)| match name {
+        _ if name == *long => Some((*long, *why)),
+        _ if !short.is_empty() && argument.starts_with(short) && !argument.starts_with("--") => Some((*short, *why)),
+        _ => None,
+    })
 }
 
 /// How many tables are dumped at a time, and how much of the machine is taken.

@@ -259,6 +259,12 @@ impl Step for PgDump {
             ));
         }
         faults.extend(archive::Settings::faults(params));
+        for (at, given) in params.get("extra_args").and_then(Json::as_array).into_iter().flatten().enumerate() {
+            if let Some((option, why)) = given.as_str().and_then(decide::own) {
+                let fault = fault(&format!("/extra_args/{at}"), &format!("`{option}` is not for `extra_args`: {why}"));
+                faults.push(Fault { at_key: false, ..fault });
+            }
+        }
         faults
     }
 

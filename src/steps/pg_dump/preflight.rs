@@ -23,7 +23,9 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
     seen.know("path", path.as_str());
     seen.know("paths", Value::List(target.paths().into_iter().map(Value::from).collect()));
     let place = files::folder(look, room::folder(path.as_ref()), true);
-    let place = if place.verdict == Verdict::Problem { place.in_vain() } else { place };
+    // With other places the dump is not in vain.
+    let alone = target.paths().len() == 1;
+    let place = if alone && place.verdict == Verdict::Problem { place.in_vain() } else { place };
     seen.checks.push(place);
     if let Target::Archive(archive) = &target {
         // Each fails by itself, and the archive is at the other places.
@@ -47,12 +49,14 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
         None => None,
     };
     let mut upcoming = Upcoming { path: path.clone().into(), database: database.dbname.clone(), bytes: None };
-    if let Some(room) = Room::of(look, &target, params.format, database.dbname.as_deref(), size) {
-        upcoming.bytes = room.expected();
-        let outlook = room.outlook(&path);
+    let expected = Room::of(look, &target, &path, params.format, database.dbname.as_deref(), size);
+    upcoming.bytes = expected.and_then(|room| room.expected());
+    let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), size);
+    let in_vain = outlooks.iter().all(|o| o.in_vain);
+    for outlook in outlooks {
         let mut check = Check::new(Area::Space, outlook.verdict, outlook.text);
         check.hint = (outlook.verdict != Verdict::Ok).then(|| room::HINT.to_owned());
-        check.in_vain = outlook.in_vain;
+        check.in_vain = in_vain;
         seen.checks.push(check);
     }
     seen.archives.push(upcoming);

@@ -37,9 +37,28 @@ pub struct Outlook {
 }
 
 impl Room {
+    /// How it looks at each place, the first one first; those are left out of which the system does not say what is free.
+    pub fn outlooks(
+        look: &Look,
+        target: &Target,
+        format: Format,
+        database: Option<&str>,
+        size: Option<u64>,
+    ) -> Vec<Outlook> {
+        let of = |path: &str| Some(Self::of(look, target, path, format, database, size)?.outlook(path));
+        target.paths().into_iter().filter_map(of).collect()
+    }
+
     /// Looks at the folder of an archive; none where the system does not say what is free.
-    pub fn of(look: &Look, target: &Target, format: Format, database: Option<&str>, size: Option<u64>) -> Option<Self> {
-        let dir = folder(target.path().as_ref());
+    pub fn of(
+        look: &Look,
+        target: &Target,
+        path: &str,
+        format: Format,
+        database: Option<&str>,
+        size: Option<u64>,
+    ) -> Option<Self> {
+        let dir = folder(path.as_ref());
         let free = files::free(look, &files::nearest(look, dir)).ok()?;
         let listed = files::list(look, dir).unwrap_or_default();
         let unfinished = listed.iter().filter(|l| l.name.ends_with(".partial")).map(|l| l.bytes).sum::<u64>();
