@@ -25,6 +25,8 @@ pub struct Toc {
     /// The server that was dumped, in its own words.
     pub server: String,
     pub entries: Vec<Entry>,
+    /// The data is compressed inside the dump, so that its rows cannot be counted.
+    pub compressed: bool,
     /// Bytes that it takes; data follows.
     pub bytes: usize,
     /// Bytes of a number after its sign.
@@ -79,11 +81,7 @@ impl Toc {
         }
         let directory = head[5] == DIRECTORY;
         // The compression: its name from 1.15 on, before that its level.
-        if version >= (1, 15) {
-            from.take(1)?;
-        } else {
-            from.int()?;
-        }
+        let compressed = if version >= (1, 15) { from.take(1)? != [0] } else { from.int()? != 0 };
         // When it was made: seconds, minutes, hours, day, month, year, summer time.
         for _ in 0..7 {
             from.int()?;
@@ -99,7 +97,7 @@ impl Toc {
         for _ in 0..count {
             entries.push(entry(&mut from, version, directory)?);
         }
-        Ok(Self { version, server, entries, bytes: from.at, int: from.int })
+        Ok(Self { version, server, entries, compressed, bytes: from.at, int: from.int })
     }
 
     /// A reader of the data that follows, which knows whether it is all there.

@@ -48,7 +48,9 @@ pub fn clear(touch: &Touch) {
 fn stop(folder: &Path) {
     use rustix::process::{Pid, Signal, kill_process};
     let text = fs::read_to_string(folder.join("data/postmaster.pid")).unwrap_or_default();
-    let number: i32 = text.lines().next().and_then(|l| l.trim().parse().ok()).unwrap_or_default();
+    // The server that initdb runs for itself has a number below zero there.
+    let number: i32 =
+        text.lines().next().and_then(|l| l.trim().trim_start_matches('-').parse().ok()).unwrap_or_default();
     let own = || {
         let command = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&command).contains(&*folder.to_string_lossy())

@@ -100,16 +100,11 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
 
 /// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place.
 pub fn own(argument: &str) -> Option<(&'static str, &'static str)> {
-    const OWN: [(&str, &str, &str); 7] = [
+    const OWN: [(&str, &str, &str); 6] = [
         ("-f", "--file", "the dump goes where `archive.path` or `file` says"),
         ("-F", "--format", "it is the parameter `format`"),
         ("-j", "--jobs", "it is the parameter `jobs`"),
         ("-d", "--dbname", "it is the parameter `database`"),
-        (
-            "-Z",
-            "--compress",
-            "the archive compresses (`archive.compression`), and counts the rows of what is not compressed",
-        ),
         ("", "--snapshot", "the dump is taken in the snapshot that its evidence comes from"),
         ("", "--lock-wait-timeout", "it is the parameter `lock_wait_timeout`"),
     ];
