@@ -261,7 +261,8 @@ fn what_was_lost_on_the_way_is_named() {
     let yesterday = world.path("yesterday.zip");
     std::fs::rename(world.path("out/a.zip"), &yesterday).expect("moved");
     std::fs::remove_file(world.path("out/a.zip.json")).expect("removed");
-    world.sql("INSERT INTO good VALUES (3)");
+    // Enough that the two cannot have the same size.
+    world.sql("INSERT INTO good SELECT generate_series(3, 5000)");
     world.run(&plan(DUMP), &[]).ends(0);
     std::fs::copy(&yesterday, world.path("out/a.zip")).expect("copied");
     verify(&world, "out/a.zip").ends(1).says("its record says").says("run, database or size differ");
