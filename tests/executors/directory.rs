@@ -147,6 +147,17 @@ fn quiet(world: &World) {
 }
 
 #[test]
+fn compression_by_pg_dump_is_refused_before_anything_is_made() {
+    let world = World::with_database();
+    world.run(&plan("format: directory, extra_args: [-Z6]"), &[]).ends(78).says("the archive compresses");
+    // What a template gives is known at the run.
+    let late = plan("format: directory, extra_args: ['${{ params.more }}']");
+    let late = format!("params: {{ more: {{ type: string, default: '--compress=gzip:6' }} }}\n{late}");
+    world.run(&late, &[]).ends(1).says("`--compress` is not for `extra_args`").says("the archive compresses");
+    assert!(!world.path("out").exists());
+}
+
+#[test]
 fn killed_in_the_midst_it_leaves_no_row_and_the_next_run_clears_up() {
     let world = World::with_database();
     let mut child = midst(&world);

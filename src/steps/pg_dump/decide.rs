@@ -28,7 +28,7 @@ pub struct Facts {
 /// Decides everything; see [`Work`].
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let picked = Picked::of(&params);
-    if let Some((option, why)) = params.extra_args.iter().find_map(|a| own(a)) {
+    if let Some((option, why)) = params.extra_args.iter().find_map(|a| own(a, params.format == Format::Directory)) {
         return Err(StepError::new(format!("`{option}` is not for `extra_args`: {why}")));
     }
     let target = Target::of(&params)?;
@@ -98,8 +98,10 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked, manner })
 }
 
-/// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place.
-pub fn own(argument: &str) -> Option<(&'static str, &'static str)> {
+/// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place. In the directory format
+/// that is the compression too: it gives the files other names and ends.
+pub fn own(argument: &str, directory: bool) -> Option<(&'static str, &'static str)> {
+    const COMPRESS: (&str, &str, &str) = ("-Z", "--compress", "with `format: directory` the archive compresses");
     const OWN: [(&str, &str, &str); 6] = [
         ("-f", "--file", "the dump goes where `archive.path` or `file` says"),
         ("-F", "--format", "it is the parameter `format`"),
@@ -109,7 +111,7 @@ pub fn own(argument: &str) -> Option<(&'static str, &'static str)> {
         ("", "--lock-wait-timeout", "it is the parameter `lock_wait_timeout`"),
     ];
     let name = argument.split('=').next().unwrap_or_default();
-    OWN.iter().find_map(|(short, long, why)| match name {
+    OWN.iter().chain(directory.then_some(&COMPRESS)).find_map(|(short, long, why)| match name {
         _ if name == *long => Some((*long, *why)),
         _ if !short.is_empty() && argument.starts_with(short) && !argument.starts_with("--") => Some((*short, *why)),
         _ => None,

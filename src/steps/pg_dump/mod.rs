@@ -245,7 +245,8 @@ impl Step for PgDump {
         if has("file") && params.get("globals") == Some(&Json::Bool(true)) {
             faults.push(fault("/globals", "`globals` needs an `archive`: a bare file holds one dump"));
         }
-        if params.get("format") == Some(&Json::from("directory")) {
+        let directory = params.get("format") == Some(&Json::from("directory"));
+        if directory {
             if has("max_rate") {
                 faults.push(fault("/max_rate", "`max_rate` holds a pipe back, and `format: directory` has none"));
             }
@@ -260,7 +261,7 @@ impl Step for PgDump {
         }
         faults.extend(archive::Settings::faults(params));
         for (at, given) in params.get("extra_args").and_then(Json::as_array).into_iter().flatten().enumerate() {
-            if let Some((option, why)) = given.as_str().and_then(decide::own) {
+            if let Some((option, why)) = given.as_str().and_then(|a| decide::own(a, directory)) {
                 let fault = fault(&format!("/extra_args/{at}"), &format!("`{option}` is not for `extra_args`: {why}"));
                 faults.push(Fault { at_key: false, ..fault });
             }
