@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use super::verify::counted;
 use crate::postgres::rows::Rows;
 use crate::postgres::toc::Toc;
 use crate::postgres::{FOLDER, Manifest, TOC};
@@ -77,27 +78,6 @@ impl Folder {
         if self.bytes != manifest.dump_bytes {
             return Err(format!("it has {} bytes, and the manifest says {}", self.bytes, manifest.dump_bytes));
         }
-        let (mut tables, mut rows) = (0, 0);
-        for wanted in manifest.evidence.iter().flat_map(|e| &e.tables) {
-            let place = format!("`{}.{}`", wanted.schema, wanted.name);
-            let same =
-                |e: &&crate::postgres::toc::Entry| e.schema.as_deref() == Some(&wanted.schema) && e.name == wanted.name;
-            let entry = toc.of("TABLE DATA").find(same);
-            let entry = entry.ok_or_else(|| format!("the table {place} is missing in the dump"))?;
-            if !entry.copied {
-                continue;
-            }
-            let counted = entry.file.as_ref().and_then(|f| self.files.get(f)).copied().flatten();
-            let counted = counted.ok_or_else(|| format!("the rows of the table {place} break off in the dump"))?;
-            if i64::try_from(counted) != Ok(wanted.rows) {
-                return Err(format!(
-                    "the table {place} has {counted} rows in the dump, and the manifest says {}",
-                    wanted.rows
-                ));
-            }
-            tables += 1;
-            rows += counted;
-        }
-        Ok((tables, rows))
+        counted(manifest, &toc, |entry| self.files.get(entry.file.as_ref()?).copied())
     }
 }

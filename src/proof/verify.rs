@@ -9,7 +9,7 @@ use crate::archive::read::{Archive, Item};
 use crate::archive::{self, Record};
 use crate::files;
 use crate::postgres::rows;
-use crate::postgres::toc::{Toc, Unread};
+use crate::postgres::toc::{Entry, Toc, Unread};
 use crate::postgres::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
 
 use crate::step::{Look, StepError, Touch};
@@ -239,13 +239,25 @@ fn contents(from: &mut impl Read, manifest: &Manifest) -> Result<(u64, u64), Str
         return Ok((0, 0));
     }
     let (toc, found) = whole(from)?;
+    counted(manifest, &toc, |entry| found.get(&entry.id).copied())
+}
+
+/// Compares the rows that were counted in a dump with those of its manifest. `of` knows of an entry whether its data is
+/// there, and how many rows it has if they end. Gives the tables and rows that were compared.
+///
+/// # Errors
+/// The first table that is missing or has other rows.
+pub(super) fn counted(
+    manifest: &Manifest,
+    toc: &Toc,
+    of: impl Fn(&Entry) -> Option<Option<u64>>,
+) -> Result<(u64, u64), String> {
     let (mut tables, mut rows) = (0, 0);
     for wanted in manifest.evidence.iter().flat_map(|e| &e.tables) {
         let place = format!("`{}.{}`", wanted.schema, wanted.name);
         let entry = toc.of("TABLE DATA").find(|e| e.schema.as_deref() == Some(&wanted.schema) && e.name == wanted.name);
         let entry = entry.ok_or_else(|| format!("the table {place} is missing in the dump"))?;
-        let found = found.get(&entry.id).copied();
-        let found = found.ok_or_else(|| format!("the rows of the table {place} are missing in the dump"))?;
+        let found = of(entry).ok_or_else(|| format!("the rows of the table {place} are missing in the dump"))?;
         if !entry.copied || toc.compressed {
             continue;
         }

@@ -8,7 +8,7 @@ use super::steps::{Ready, Runner};
 use super::{End, scope};
 use crate::cancel::Cancel;
 use crate::event::{Section, StepRef};
-use crate::plan::StepPlan;
+use crate::plan::{Plan, StepPlan};
 use crate::step::{
     Alters, Area, Check, Entry, Failure, FailureKind, Level, Log, Look, Preflight, Probe, StepError, Verdict,
 };
@@ -49,23 +49,32 @@ pub fn said(check: &Check) -> String {
     format!("{}{hint}", check.text)
 }
 
+/// All lists of a plan, in the order in which they run.
+pub(super) fn lists(plan: &Plan) -> [(Section, &Vec<StepPlan>); 4] {
+    [
+        (Section::Steps, &plan.steps),
+        (Section::OnFailure, &plan.on_failure),
+        (Section::OnSuccess, &plan.on_success),
+        (Section::Finally, &plan.finally),
+    ]
+}
+
 impl Runner<'_> {
+    /// A good run fails nowhere: what a handler reads of the failure is known when there is one.
+    pub(super) fn foresee_failure(&mut self) {
+        let unknown = ["kind", "step", "error"].map(|k| (k.to_owned(), Value::Unknown));
+        scope::set(&mut self.scope, "failure", Value::Map(unknown.to_vec()));
+    }
+
     /// Looks at what every step and handler will need. The scope then knows what is known of their outputs: this is not
     /// the runner that runs them.
     pub async fn look_at_all(&mut self, leave: Leave, stop: &Cancel) -> Vec<Seen> {
         let plan = self.plan();
-        let lists = [
-            (Section::Steps, &plan.steps),
-            (Section::OnFailure, &plan.on_failure),
-            (Section::OnSuccess, &plan.on_success),
-            (Section::Finally, &plan.finally),
-        ];
         let mut all = Vec::new();
         let mut before = Before::default();
-        for (section, list) in lists {
+        for (section, list) in lists(plan) {
             if section == Section::OnFailure {
-                let unknown = ["kind", "step", "error"].map(|k| (k.to_owned(), Value::Unknown));
-                scope::set(&mut self.scope, "failure", Value::Map(unknown.to_vec()));
+                self.foresee_failure();
             }
             for (index, step) in list.iter().enumerate() {
                 if stop.is_cancelled() {

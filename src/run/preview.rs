@@ -1,6 +1,6 @@
 //! A dry run: each step's decision, and nothing done. It holds no leave to touch.
 
-use super::preflight::{self, Leave};
+use super::preflight::{self, Leave, lists};
 use super::scope;
 use super::steps::{Ready, Runner, UNSEEN};
 use crate::cancel::Cancel;
@@ -14,17 +14,9 @@ impl Runner<'_> {
     /// one is shown all the same.
     pub async fn preview(&mut self, stop: &Cancel) {
         let plan = self.plan();
-        let lists = [
-            (Section::Steps, &plan.steps),
-            (Section::OnFailure, &plan.on_failure),
-            (Section::OnSuccess, &plan.on_success),
-            (Section::Finally, &plan.finally),
-        ];
-        for (section, list) in lists {
+        for (section, list) in lists(plan) {
             if section == Section::OnFailure {
-                // A good run fails nowhere: what a handler reads of the failure is known when there is one.
-                let unknown = ["kind", "step", "error"].map(|k| (k.to_owned(), Value::Unknown));
-                scope::set(&mut self.scope, "failure", Value::Map(unknown.to_vec()));
+                self.foresee_failure();
             }
             for (index, step) in list.iter().enumerate() {
                 if stop.is_cancelled() {

@@ -49,10 +49,9 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
         None => None,
     };
     let mut upcoming = Upcoming { path: path.clone().into(), database: database.dbname.clone(), bytes: None };
-    let expected = Room::of(look, &target, &path, params.format, database.dbname.as_deref(), size);
-    upcoming.bytes = expected.and_then(|room| room.expected());
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), size);
     let in_vain = outlooks.iter().all(|o| o.in_vain);
+    upcoming.bytes = outlooks.iter().find_map(|o| o.expected);
     for outlook in outlooks {
         let mut check = Check::new(Area::Space, outlook.verdict, outlook.text);
         check.hint = (outlook.verdict != Verdict::Ok).then(|| room::HINT.to_owned());

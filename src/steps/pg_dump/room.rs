@@ -34,6 +34,8 @@ pub struct Outlook {
     pub text: String,
     /// It cannot fit, and the dump is not worth beginning.
     pub in_vain: bool,
+    /// The size that the archive will probably have, in bytes.
+    pub expected: Option<u64>,
 }
 
 impl Room {
@@ -45,42 +47,30 @@ impl Room {
         database: Option<&str>,
         size: Option<u64>,
     ) -> Vec<Outlook> {
-        let of = |path: &str| Some(Self::of(look, target, path, format, database, size)?.outlook(path));
+        let words = target.words();
+        let facts = &look.facts;
+        let like = |r: &Record| {
+            r.kind == Content::Dump
+                && (&r.plan, &r.target, r.database.as_deref()) == (&facts.plan, &facts.target, database)
+                && (r.encryption.as_str(), r.compression.as_str()) == words
+                && r.format.as_deref() == Some(format.word())
+        };
+        let of = |path: &str| Some(Self::of(look, folder(path.as_ref()), like, size)?.outlook(path));
         target.paths().into_iter().filter_map(of).collect()
     }
 
-    /// Looks at the folder of an archive; none where the system does not say what is free.
-    pub fn of(
-        look: &Look,
-        target: &Target,
-        path: &str,
-        format: Format,
-        database: Option<&str>,
-        size: Option<u64>,
-    ) -> Option<Self> {
-        let dir = folder(path.as_ref());
+    /// Looks at the folder of an archive, and for the last record that is `like` it; none where the system does not say
+    /// what is free.
+    fn of(look: &Look, dir: &Path, like: impl Fn(&Record) -> bool, database: Option<u64>) -> Option<Self> {
         let free = files::free(look, &files::nearest(look, dir)).ok()?;
         let listed = files::list(look, dir).unwrap_or_default();
         let unfinished = listed.iter().filter(|l| l.name.ends_with(".partial")).map(|l| l.bytes).sum::<u64>();
         let mut records: Vec<_> = listed.iter().filter(|l| l.kind == Kind::File && l.name.ends_with(".json")).collect();
         records.sort_by_key(|l| std::cmp::Reverse(l.modified));
         let read = |name: &str| Record::parse(&files::read_small(look, &dir.join(name), archive::LIMIT).ok()?).ok();
-        let like = |r: &Record| {
-            let facts = &look.facts;
-            let words = target.words();
-            r.kind == Content::Dump
-                && (&r.plan, &r.target, r.database.as_deref()) == (&facts.plan, &facts.target, database)
-                && (r.encryption.as_str(), r.compression.as_str()) == words
-                && r.format.as_deref() == Some(format.word())
-        };
         let last = records.iter().take(RECORDS).filter_map(|l| read(&l.name)).find(like);
         let last = last.map(|r| Last { bytes: r.bytes, dump: r.dump_bytes });
-        Some(Self { free: free.saturating_add(unfinished), last, database: size })
-    }
-
-    /// The size that the archive will probably have.
-    pub fn expected(&self) -> Option<u64> {
-        self.last.map(|l| l.bytes)
+        Some(Self { free: free.saturating_add(unfinished), last, database })
     }
 
     /// What to think of it. The dump is in vain only when not even half an archive like the last one fits, and the
@@ -106,7 +96,7 @@ impl Room {
             }
             (None, _) => (Verdict::Ok, false, format!("{free} free, and no archive to go by")),
         };
-        Outlook { verdict, text: format!("folder `{dir}`: {said}"), in_vain }
+        Outlook { verdict, text: format!("folder `{dir}`: {said}"), in_vain, expected: self.last.map(|l| l.bytes) }
     }
 }
 
