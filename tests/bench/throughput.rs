@@ -45,6 +45,7 @@ fn contenders(database: &str) -> Vec<Contender> {
     let dump = format!("pg_dump -Fc -Z0 {database}");
     let piped = |to: &str| format!("{dump} | {to}");
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/sandbox-python/bin/python");
+    let seven = |level: u8| format!("7z a -bd -tzip -mem=AES256 -mx{level} '-p{PASSWORD}' -sidump out.zip > log");
     let runplan = |level: &str| {
         format!("{} {level}.yaml > log 2>&1 || {{ cat log >&2; exit 1; }}", env!("CARGO_BIN_EXE_runplan"))
     };
@@ -59,12 +60,9 @@ fn contenders(database: &str) -> Vec<Contender> {
         ("`\\| pigz`", "pigz", piped("pigz > out"), Some("out")),
         ("`\\| zip -e`", "zip", piped(&format!("zip -q -P '{PASSWORD}' out.zip -")), Some("out.zip")),
         ("`\\| zstd -T2`", "zstd", piped("zstd -q -T2 > out"), Some("out")),
-        (
-            "`\\| 7z -mem=AES256 -mx1`",
-            "7z",
-            piped(&format!("7z a -bd -tzip -mem=AES256 -mx1 '-p{PASSWORD}' -sidump out.zip > log")),
-            Some("out.zip"),
-        ),
+        ("`\\| zstd \\| age`", "age", piped("zstd -q | age -R recipient > out"), Some("out")),
+        ("`\\| 7z -mem=AES256 -mx1`", "7z", piped(&seven(1)), Some("out.zip")),
+        ("`\\| 7z -mem=AES256 -mx5`", "7z", piped(&seven(5)), Some("out.zip")),
         (
             "dump to a file, AES zip of it by Python",
             python,
@@ -282,6 +280,11 @@ fn main() {
             .status()
             .is_ok_and(|s| s.success())
     };
+    if there("age-keygen") {
+        let mut key = Command::new("sh");
+        key.args(["-c", "age-keygen 2> /dev/null | age-keygen -y > recipient"]).current_dir(dir.path());
+        assert!(key.status().expect("a shell").success(), "age-keygen makes a key");
+    }
     let (mut all, missing): (Vec<_>, Vec<_>) = contenders(database).into_iter().partition(|c| there(c.needs));
     all.retain(|c| c.name == LIMIT || only.is_none_or(|only| only.split(',').any(|part| c.name.contains(part))));
     for contender in &mut all {
