@@ -5,11 +5,11 @@
 //! Memory does not grow with what is stored: two chunks a thread and one more, of a mebibyte each.
 
 mod bare;
-mod codec;
-mod crypt;
-mod deflate;
+pub mod codec;
+pub mod crypt;
+pub mod deflate;
 mod follow;
-mod frame;
+pub mod frame;
 mod level;
 mod outs;
 mod pipe;
@@ -303,7 +303,7 @@ impl Settings {
         match (self.compression, level) {
             (Compression::Store, _) => Codec::Store,
             (Compression::Deflate, Level::Fast) => Codec::Fast,
-            (Compression::Deflate, Level::Small) => Codec::Zlib(7),
+            (Compression::Deflate, Level::Small) => Codec::ZlibSmall,
             (Compression::Deflate, Level::Number(number)) => Codec::Zlib(number.into()),
             (Compression::Zstd, Level::Fast) => Codec::ZstdFast,
             (Compression::Zstd, Level::Small) => Codec::Zstd(9),

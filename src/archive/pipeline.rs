@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_the_same_with_any_number_of_workers_and_any_reads() {
-        for codec in [Codec::Store, Codec::Fast, Codec::Zlib(6), Codec::Zstd(3), Codec::ZstdFast] {
+        for codec in [Codec::Store, Codec::Fast, Codec::Zlib(6), Codec::ZlibSmall, Codec::Zstd(3), Codec::ZstdFast] {
             for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 5] {
                 let from = |step| Trickle { left: size, step, fails: false };
                 let expected = run(&mut new(codec, 1), &mut from(CHUNK), u64::MAX).expect("it packs");
