@@ -1,6 +1,8 @@
 //! What the fuzzers hold any input to (`tests/fuzz`), held to the plans, to their expressions and to every input that was
 //! once found to break it.
 
+#[path = "fuzz/src/deflate.rs"]
+mod deflate;
 #[path = "fuzz/src/expression.rs"]
 mod expression;
 #[path = "fuzz/src/plan.rs"]
@@ -45,4 +47,25 @@ fn every_expression_and_what_was_found() {
     }
     assert!(count > 300, "{count}");
     texts("tests/fuzz/found/expression").iter().for_each(|text| expression::holds(text));
+}
+
+#[test]
+fn the_encoder_and_what_was_found() {
+    let folder = "tests/fuzz/found/deflate";
+    let found = if Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).is_dir() { files(folder) } else { Vec::new() };
+    // Steps of every kind, also where nothing was found yet.
+    let made = (0..=u16::MAX).step_by(1009).map(|seed| {
+        let step = |n: u16| seed.wrapping_mul(n * 2 + 1).to_le_bytes();
+        (0..24).flat_map(step).collect::<Vec<u8>>()
+    });
+    // Noise, and a piece of it again from just inside and just outside of the window.
+    let edges = [[0x7f, 0xfe], [0x7f, 0xff], [0x80, 0], [0x80, 1]];
+    let edges = edges.map(|[high, low]| [[1, 0, 0xf0, 7], [4, low, 2, high]].concat());
+    let read = found.iter().map(|file| std::fs::read(file).expect("it reads"));
+    let mut bytes = 0;
+    for steps in made.chain(edges).chain(read) {
+        bytes += deflate::content(&steps).len();
+        deflate::holds(&steps);
+    }
+    assert!(bytes > 4 << 20, "{bytes}");
 }

@@ -3,5 +3,6 @@
 
 pub mod archive;
 pub mod craft;
+pub mod deflate;
 pub mod expression;
 pub mod plan;
