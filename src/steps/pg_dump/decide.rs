@@ -9,7 +9,7 @@ use super::{Format, Params, Target, Work};
 use crate::files;
 use crate::postgres::{self, Pattern};
 use crate::process;
-use crate::step::{Look, Probe, StepError, Verdict};
+use crate::step::{Look, Probe, StepError, Touch, Verdict};
 
 /// What the server says of itself.
 #[derive(Debug)]
@@ -95,7 +95,10 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             Some(argv)
         }
     };
-    Ok(Work { argv, globals, format: params.format, target, database, server, depth: params.evidence, picked, manner })
+    let (format, depth) = (params.format, params.evidence);
+    let session = Some(client);
+    let placed = params.program.is_none() && postgres::is_distributed(argv[0].as_ref());
+    Ok(Work { argv, placed, globals, format, target, database, session, server, depth, picked, manner })
 }
 
 /// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place. In the directory format
@@ -156,6 +159,17 @@ pub fn program(look: &Look, params: &Params, server: u32) -> Result<String, Step
         Some(program) => Ok(program.clone()),
         None => postgres::find(look, "pg_dump", server).map(|p| p.to_string_lossy().into_owned()),
     }
+}
+
+/// Whether the program can dump the server, asked where its place does not say it.
+///
+/// # Errors
+/// It is older.
+pub async fn fits(touch: &Touch, work: &Work) -> Result<(), StepError> {
+    if work.placed {
+        return Ok(());
+    }
+    version(&Probe::of(touch), &work.argv[0], &work.server.version, work.server.major).await.map(drop)
 }
 
 /// The version of a `pg_dump`. One that is older than the server cannot dump it (PostgreSQL manual, pg_dump, "Notes").

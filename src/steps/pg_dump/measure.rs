@@ -56,12 +56,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Begins a transaction and lends its snapshot out (PostgreSQL manual, "Snapshot Synchronization Functions").
+    /// Begins a transaction and lends its snapshot out (PostgreSQL manual, "Snapshot Synchronization Functions"), in a
+    /// session that cannot write, and that is opened again when it was lost.
     ///
     /// # Errors
     /// The server does not do that.
-    pub async fn export(touch: &Touch, database: &Settings) -> Result<Self, StepError> {
-        let client = postgres::connect(touch.look(), database).await?;
+    pub async fn export(touch: &Touch, database: &Settings, session: Option<Client>) -> Result<Self, StepError> {
+        let client = match session.filter(|s| !s.is_closed()) {
+            Some(session) => session,
+            None => postgres::connect(touch.look(), database).await?,
+        };
         let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", evidence::PREPARE);
         client.batch_execute(&begin).await.map_err(|e| postgres::asked("beginning a snapshot", &e))?;
         let row = client.query_one("SELECT pg_export_snapshot()", &[]).await;

@@ -8,11 +8,13 @@ mod measure;
 mod preflight;
 mod room;
 mod stream;
+mod target;
 
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tokio_postgres::Client;
 
 use crate::archive;
 use crate::files::Spool;
@@ -26,6 +28,7 @@ use crate::value::Value;
 use manner::Manner;
 use measure::{Depth, Picked, Snapshot};
 use stream::{Kind, Sink, Wanted};
+use target::Target;
 
 /// Dumps a database into an encrypted archive.
 ///
@@ -128,58 +131,6 @@ pub struct Output {
     seconds: f64,
 }
 
-/// Where the dump goes.
-#[derive(Debug, Clone)]
-enum Target {
-    Archive(archive::Settings),
-    File(String),
-}
-
-impl Target {
-    fn of(params: &Params) -> Result<Self, StepError> {
-        match (&params.archive, &params.file) {
-            (Some(archive), None) => {
-                archive.check()?;
-                Ok(Self::Archive(archive.clone()))
-            }
-            (None, Some(file)) if !params.globals => Ok(Self::File(file.clone())),
-            (None, Some(_)) => Err(StepError::new("`globals` needs an `archive`: a bare file holds one dump")),
-            _ => Err(StepError::new("exactly one of `archive` and `file` is needed")),
-        }
-    }
-
-    /// Its encryption and compression, in the words of records.
-    fn words(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::Archive(archive) => (archive.encryption.word(), archive.compression.word()),
-            Self::File(_) => ("none", "none"),
-        }
-    }
-
-    fn path(&self) -> &str {
-        match self {
-            Self::Archive(archive) => &archive.path,
-            Self::File(path) => path,
-        }
-    }
-
-    /// Whether every name is free.
-    fn unused(&self, look: &Look) -> Result<(), StepError> {
-        match self {
-            Self::Archive(archive) => archive.unused(look),
-            Self::File(path) => archive::unused(look, path.as_ref()),
-        }
-    }
-
-    /// Every file to make, the first one first.
-    fn paths(&self) -> Vec<&str> {
-        match self {
-            Self::Archive(archive) => archive.paths().collect(),
-            Self::File(path) => vec![path],
-        }
-    }
-}
-
 impl Format {
     fn word(self) -> &'static str {
         match self {
@@ -194,11 +145,15 @@ impl Format {
 #[derive(Debug)]
 pub struct Work {
     argv: Vec<String>,
+    /// Whether the place of the program says its version, which was gone by.
+    placed: bool,
     /// How `pg_dumpall` is run, when roles and tablespaces go along.
     globals: Option<Vec<String>>,
     format: Format,
     target: Target,
     database: Settings,
+    /// The session that asked, whose next transaction is the snapshot.
+    session: Option<Client>,
     server: decide::Facts,
     depth: Depth,
     picked: Picked,
@@ -305,10 +260,13 @@ impl Step for PgDump {
         preview
     }
 
-    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
+    async fn apply(mut work: Work, touch: &Touch) -> Result<Output, StepError> {
         let clock = std::time::Instant::now();
         let started_at = Utc::now();
-        decide::version(&Probe::of(touch), &work.argv[0], &work.server.version, work.server.major).await?;
+        let session = work.session.take();
+        let (fits, snapshot) =
+            tokio::join!(decide::fits(touch, &work), Snapshot::export(touch, &work.database, session));
+        fits?;
         let mut sink = match &work.target {
             Target::Archive(settings) => {
                 let (own, settings) = (touch.again(), settings.clone());
@@ -319,7 +277,7 @@ impl Step for PgDump {
         };
         let (env, manner) = (work.database.child_env(&touch.look().env), work.manner);
         let job = |argv: Vec<String>| Job { argv, env: env.clone(), nice: manner.nice, ..Job::default() };
-        let snapshot = match Snapshot::export(touch, &work.database).await {
+        let snapshot = match snapshot {
             Ok(snapshot) => Some(snapshot),
             Err(error) if error.class == Class::Cancelled => return Err(error),
             Err(error) => {
