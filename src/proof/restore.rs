@@ -20,6 +20,8 @@ use crate::step::{Look, Progress, StepError, Touch, Unit};
 pub struct Target {
     /// The database, with everything filled in.
     pub database: Settings,
+    /// Make it first. It goes again when nothing could be restored.
+    pub create: bool,
     /// Restore although there is something in it.
     pub non_empty: bool,
     /// Leave owners and rights out: everything belongs to who restores.
@@ -74,26 +76,35 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         let what = "the dump is SQL, which `psql` takes one statement after the other, so `jobs` can do nothing for it";
         return Err(StepError::new(what).hint("leave `jobs` out, or dump with `format: custom` or `format: directory`"));
     }
-    let client = postgres::connect(touch.look(), &target.database).await?;
-    if !target.non_empty {
-        empty(&client, &target.database).await?;
-    }
-    if let Some(evidence) = manifest.evidence.as_ref().filter(|_| !target.no_owner) {
-        roles(&client, evidence).await?;
-    }
-    let row = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
-    let number: i32 = row.map_err(|e| postgres::asked("asking the server for its version", &e))?.get(0);
-    let major = u32::try_from(number / 10_000).unwrap_or(0);
     let form = manifest.form();
-    let mut argv = arguments(touch, target, major, form)?;
-    let env = target.database.child_env(&touch.look().env);
-    let ended = if form == Form::Directory || target.jobs > 1 {
-        let unpacked = source.unpack(touch).await?;
-        argv.push(unpacked.path.to_string_lossy().into_owned());
-        let job = Job { argv: argv.clone(), env, ..Job::default() };
-        process::start(touch, &job, false)?.wait(touch.cancel()).await?
+    let seeks = form == Form::Directory || target.jobs > 1;
+    let (ready, unpacked);
+    if target.create {
+        // What can be refused is refused before there is a database.
+        unpacked = if seeks { Some(source.unpack(touch).await?) } else { None };
+        postgres::create_database(touch, &target.database).await?;
+        ready = match prepare(touch, manifest, target).await {
+            Ok(ready) => ready,
+            Err(error) => {
+                if let Err(other) = postgres::drop_database(touch, &target.database).await {
+                    touch.log().warn(format!("{} stays, with nothing in it: {other}", target.database.place()));
+                }
+                return Err(error);
+            }
+        };
     } else {
-        feed(touch, &Job { argv: argv.clone(), env, stdin: Input::Pipe, ..Job::default() }, source).await?
+        ready = prepare(touch, manifest, target).await?;
+        unpacked = if seeks { Some(source.unpack(touch).await?) } else { None };
+    }
+    let (client, mut argv) = ready;
+    let env = target.database.child_env(&touch.look().env);
+    let ended = match unpacked {
+        Some(unpacked) => {
+            argv.push(unpacked.path.to_string_lossy().into_owned());
+            let job = Job { argv: argv.clone(), env, ..Job::default() };
+            process::start(touch, &job, false)?.wait(touch.cancel()).await?
+        }
+        None => feed(touch, &Job { argv: argv.clone(), env, stdin: Input::Pipe, ..Job::default() }, source).await?,
     };
     if ended.code != Some(0) {
         let program = Path::new(&argv[0]).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -117,6 +128,21 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         seconds: (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         compared: manifest.evidence.is_some(),
     })
+}
+
+/// A session with the database, which may be restored into, and the program that does it.
+async fn prepare(touch: &Touch, manifest: &Manifest, target: &Target) -> Result<(Client, Vec<String>), StepError> {
+    let client = postgres::connect(touch.look(), &target.database).await?;
+    if !target.non_empty {
+        empty(&client, &target.database).await?;
+    }
+    if let Some(evidence) = manifest.evidence.as_ref().filter(|_| !target.no_owner) {
+        roles(&client, evidence).await?;
+    }
+    let row = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
+    let number: i32 = row.map_err(|e| postgres::asked("asking the server for its version", &e))?.get(0);
+    let argv = arguments(touch, target, u32::try_from(number / 10_000).unwrap_or(0), manifest.form())?;
+    Ok((client, argv))
 }
 
 /// One connection, unless more are asked for.

@@ -39,7 +39,10 @@ fn unpack(touch: &Touch, source: &Source) -> Result<Unpacked, StepError> {
     let items = archive.entries().iter().enumerate().filter(|(_, e)| belongs(&e.name));
     let items: Vec<(usize, String, u64)> = items.map(|(at, e)| (at, e.name.clone(), e.size)).collect();
     let total = items.iter().map(|(.., size)| size).sum();
-    let spool = Spool::temporary(touch).map_err(|e| failed(&e))?;
+    let spool = Spool::temporary(touch).map_err(|e| {
+        let what = format!("making a folder in `{}`, where the dump is laid out", std::env::temp_dir().display());
+        StepError::because(what, &e).hint("name a folder that can be written in the environment variable TMPDIR")
+    })?;
     if let Ok(free) = files::free(touch.look(), spool.path())
         && free < total
     {

@@ -61,8 +61,13 @@ pub fn verify(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Veri
 }
 
 fn record(look: &Look, path: &Path, failed: &mut Failed) -> Option<Record> {
-    let text = files::read_small(look, &Record::path_of(path), archive::LIMIT);
-    let read = text.map_err(|e| format!("cannot be read: {e}")).and_then(|t| Record::parse(&t));
+    let place = Record::path_of(path);
+    let text = files::read_small(look, &place, archive::LIMIT);
+    let text = text.map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => format!("is missing: there is no `{}`", place.display()),
+        _ => format!("cannot be read: `{}`: {e}", place.display()),
+    });
+    let read = text.and_then(|t| Record::parse(&t));
     read.map_err(|why| failed.note("record", format!("it {why}"))).ok()
 }
 

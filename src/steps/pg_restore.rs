@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::postgres::{self, Settings};
+use crate::postgres::Settings;
 use crate::proof::{self, Source, Target};
 use crate::secret::Secret;
 use crate::step::{Alters, Area, Check, Look, Preflight, Preview, Step, StepError, Touch};
@@ -64,7 +64,6 @@ pub struct Output {
 pub struct Work {
     archive: PathBuf,
     password: Option<Secret>,
-    create: bool,
     target: Target,
 }
 
@@ -93,13 +92,13 @@ impl Step for PgRestore {
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
-        let target = Target { database, non_empty: params.non_empty, no_owner: params.no_owner, jobs: params.jobs };
-        Ok(Work { archive, password: params.password, create: params.create, target })
+        let Params { password, create, non_empty, no_owner, jobs, .. } = params;
+        Ok(Work { archive, password, target: Target { database, create, non_empty, no_owner, jobs } })
     }
 
     fn preview(work: &Work) -> Preview {
         let mut lines = vec![format!("restores `{}` into {}", work.archive.display(), work.target.database.place())];
-        if work.create {
+        if work.target.create {
             lines.push("makes the database first".to_owned());
         }
         if work.target.jobs > 1 {
@@ -114,9 +113,6 @@ impl Step for PgRestore {
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let password = work.password.as_ref().map(|p| touch.open(p));
         let source = Source::open(touch, &work.archive, password).await?;
-        if work.create {
-            postgres::create_database(touch, &work.target.database).await?;
-        }
         let restored = proof::restore(touch, &source, &work.target).await?;
         touch
             .log()

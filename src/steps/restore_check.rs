@@ -177,7 +177,7 @@ fn note(look: &Look) -> PathBuf {
 }
 
 async fn into(touch: &Touch, source: &Source, database: Settings, jobs: u8) -> Result<Restored, StepError> {
-    proof::restore(touch, source, &Target { database, non_empty: false, no_owner: false, jobs }).await
+    proof::restore(touch, source, &Target { database, create: false, non_empty: false, no_owner: false, jobs }).await
 }
 
 /// In a database of the server, made for it. What cannot be dropped is said.

@@ -469,6 +469,21 @@ fn a_restore_that_fails_or_is_stopped_leaves_no_database_and_no_server() {
     world.run(&plan(DUMP), &[]).ends(0);
     world.sql(&format!("REASSIGN OWNED BY {role} TO runplan; DROP ROLE {role}"));
     world.run(&plan(&check("into: scratch")), &[]).ends(1).says("roles that the server does not have").says(&role);
+    // What is refused before anything is restored leaves no database behind.
+    let new = format!("{}_new", world.db());
+    let there = || psql("postgres", &format!("SELECT count(*) FROM pg_database WHERE datname = '{new}'"));
+    restore(&world, &new, &["--create"]).ends(1).says("roles that the server does not have");
+    assert_eq!(there(), "0");
+    let nowhere = ["restore", "out/a.zip", "--into", &new, "--create", "--no-owner", "--jobs", "2"];
+    let run = world
+        .runplan()
+        .args(nowhere)
+        .env("RUNPLAN_ZIP_PASSWORD", PASSWORD)
+        .env("TMPDIR", world.path("nowhere"))
+        .output()
+        .expect("the binary runs");
+    Run::from(run).ends(1).says("nowhere`, where the dump is laid out").says("TMPDIR");
+    assert_eq!(there(), "0");
     world.run(&plan(&check("into: cluster")), &[]).ends(0);
     let other = format!("{}_new", world.db());
     restore(&world, &other, &["--create", "--no-owner"]).ends(0);
