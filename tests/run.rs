@@ -341,3 +341,21 @@ fn relative_paths_from_the_root_folder_are_warned_of() {
         assert_eq!(said(&output).contains(text), warned, "{}", said(&output));
     }
 }
+
+#[test]
+fn flags_of_every_command_may_stand_before_it_and_those_of_a_run_may_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for arguments in [&["-q", "steps", "sql"][..], &["--color", "never", "steps", "sql"], &["steps", "-v", "sql"]] {
+        let output = runplan(dir.path()).args(arguments).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    for (arguments, flag) in [
+        (&["-n", "steps", "sql"][..], "--dry-run"),
+        (&["-p", "a=1", "validate", "."], "--param"),
+        (&["plan.yaml", "validate", "."], "[PLAN]"),
+    ] {
+        let output = runplan(dir.path()).args(arguments).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(flag) && said(&output).contains("cannot stand before"), "{}", said(&output));
+    }
+}

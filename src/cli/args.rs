@@ -14,7 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 /// holds the lock; 77 a secret or a permission is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
 /// terminated.
 #[derive(Debug, Parser)]
-#[command(name = "runplan", version, args_conflicts_with_subcommands = true, max_term_width = 120)]
+#[command(name = "runplan", version, max_term_width = 120)]
+#[command(override_usage = "runplan [OPTIONS] [PLAN]\n       runplan [-v] [-q] [--color <COLOR>] <COMMAND>")]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

@@ -18,7 +18,9 @@ mod validate;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 
 use args::{Cli, Command, RunArgs};
 use exit::Exit;
@@ -28,8 +30,9 @@ use output::Terms;
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::run::quiet_panics();
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let parsed = Cli::command().color(output::help_color(&argv)).try_get_matches_from(&argv);
-    let cli = match parsed.and_then(|m| Cli::from_arg_matches(&m)) {
+    let mut command = Cli::command().color(output::help_color(&argv));
+    let parsed = command.try_get_matches_from_mut(&argv);
+    let cli = match parsed.and_then(|m| alone(&mut command, &m).and_then(|()| Cli::from_arg_matches(&m))) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output, a mistake to standard error; a reader who left is no mistake.
@@ -46,6 +49,21 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     ExitCode::from(exit.code())
+}
+
+/// Refuses what belongs to `run` in front of another command.
+fn alone(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some(name) = matches.subcommand_name() else { return Ok(()) };
+    let mut of_run = RunArgs::augment_args(clap::Command::new("run").disable_help_flag(true));
+    of_run.build();
+    let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    match of_run.get_arguments().find(given) {
+        None => Ok(()),
+        Some(arg) => {
+            let text = format!("`{arg}` belongs to a run and cannot stand before the command `{name}`");
+            Err(command.error(ErrorKind::ArgumentConflict, text))
+        }
+    }
 }
 
 fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
