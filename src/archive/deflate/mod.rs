@@ -23,7 +23,7 @@ use parse::Parser;
 /// The most that a stored block can hold (RFC 1951, 3.2.4).
 const STORED: usize = 65_535;
 /// Bytes of input that share one set of codes: two full stored blocks, in case it has to be stored.
-const BLOCK: usize = 2 * STORED;
+pub const BLOCK: usize = 2 * STORED;
 /// Bytes of a chunk: half a mebibyte but eight bytes.
 pub const CHUNK: usize = 4 * BLOCK;
 /// What ends a stream: a last block of fixed codes that has nothing but its end (RFC 1951, 3.2.6).
