@@ -71,7 +71,12 @@ fn includes_must_match_and_excludes_that_match_nothing_are_warned_of() {
     run.says("the pattern `nothing` excludes nothing").never_says("the pattern `B`");
     assert_eq!(tables(&world, &entry(&world, "database.dump")), "a a+");
     std::fs::remove_dir_all(world.path("out")).expect("the archives");
-    world.run(&plan(&format!("tables: [nothing], {ARCHIVE}")), &[]).ends(1).says("no matching tables were found");
+    let nothing = plan(&format!("tables: [a, 's.*', nothing], {ARCHIVE}"));
+    let said = "no table matches the pattern `nothing` of `tables`";
+    world.run(&nothing, &["-n"]).ends(0).says(said).never_says("pattern `a`").never_says("pattern `s.*`");
+    world.run(&nothing, &[]).ends(1).says(said).says("no matching tables were found");
+    let nothing = plan(&format!("schemas: [public, x], {ARCHIVE}"));
+    world.run(&nothing, &[]).ends(1).says("no schema matches the pattern `x` of `schemas`").never_says("`public` of");
     assert_eq!(world.names("out"), Vec::<String>::new());
 }
 

@@ -45,6 +45,9 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
         }
     }
+    for missed in missed(&client, &params).await? {
+        look.log.warn(missed);
+    }
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), server.size);
     // What does not fit at one place may fit at another.
     if let [first, ..] = outlooks.as_slice()
@@ -204,6 +207,28 @@ async fn facts(client: &Client) -> Result<Facts, StepError> {
         size: u64::try_from(size).ok(),
         superuser: row.get(3),
     })
+}
+
+/// The patterns of what is to be dumped that match nothing, at which `pg_dump` fails: it judges by itself, so this is said
+/// and stops nothing.
+pub async fn missed(client: &Client, params: &Params) -> Result<Vec<String>, StepError> {
+    let mut missed = Vec::new();
+    for pattern in &params.tables {
+        if !matches(client, pattern).await? {
+            missed.push(format!("no table matches the pattern `{pattern}` of `tables`, and pg_dump would fail at it"));
+        }
+    }
+    for pattern in &params.schemas {
+        let name = Pattern::parse(pattern).name;
+        let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname ~ $1 COLLATE pg_catalog.default)";
+        let row = client.query_one(sql, &[&name]).await;
+        let row = row.map_err(|e| postgres::asked(&format!("looking for schemas like `{pattern}`"), &e))?;
+        if !row.get::<_, bool>(0) {
+            missed
+                .push(format!("no schema matches the pattern `{pattern}` of `schemas`, and pg_dump would fail at it"));
+        }
+    }
+    Ok(missed)
 }
 
 /// Whether a pattern of `pg_dump` matches a table, or what `pg_dump` treats like one.

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::decide::{program, version};
+use super::decide::{missed, program, version};
 use super::measure::{Picked, picked};
 use super::room::{self, Room};
 use super::{Params, Target};
@@ -62,6 +62,10 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
     if let Some(server) = &server {
         seen.know("server_version", server.version.as_str());
         seen.checks.extend(programs(&params, look, server));
+        match missed(&server.client, &params).await {
+            Ok(missed) => seen.checks.extend(missed.into_iter().map(|text| Check::problem(Area::Parameters, text))),
+            Err(error) => seen.checks.push(Check::warning(Area::Parameters, error.what)),
+        }
         match rights(&params, &server.client, &database).await {
             Ok(checks) => seen.checks.extend(checks),
             Err(error) => seen.checks.push(Check::warning(Area::Right, error.what)),
