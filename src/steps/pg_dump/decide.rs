@@ -19,7 +19,7 @@ pub struct Facts {
     pub major: u32,
     /// The number that tells one cluster from all others, where the user may ask for it.
     pub identifier: Option<String>,
-    /// Bytes of the database on the server's disk: what a progress bar measures by.
+    /// Bytes of the database on the server's disk.
     pub size: Option<u64>,
     /// Whether the user may read the passwords of roles.
     superuser: bool,
@@ -49,6 +49,7 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
         look.log.warn(missed);
     }
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), server.size);
+    let total = outlooks.iter().find_map(|o| o.dump).or(server.size);
     // What does not fit at one place may fit at another.
     if let [first, ..] = outlooks.as_slice()
         && outlooks.iter().all(|o| o.in_vain)
@@ -101,7 +102,7 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let (format, depth) = (params.format, params.evidence);
     let session = Some(client);
     let placed = params.program.is_none() && postgres::is_distributed(argv[0].as_ref());
-    Ok(Work { argv, placed, globals, format, target, database, session, server, depth, picked, manner })
+    Ok(Work { argv, placed, globals, format, target, database, session, server, total, depth, picked, manner })
 }
 
 /// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place. In the directory format

@@ -155,6 +155,8 @@ pub struct Work {
     /// The session that asked, whose next transaction is the snapshot.
     session: Option<Client>,
     server: decide::Facts,
+    /// About how many bytes there will be: as many as the last time, else as the database has on the server's disk.
+    total: Option<u64>,
     depth: Depth,
     picked: Picked,
     manner: Manner,
@@ -290,7 +292,7 @@ impl Step for PgDump {
         let (told, toc) = tokio::sync::oneshot::channel();
         let measuring = measure(&work, touch, snapshot.as_ref(), toc);
         let job_of_dump = job(argv);
-        let total = work.server.size;
+        let total = work.total;
         let (dump_bytes, evidence);
         // The snapshot lasts as long as its transaction, which must outlive both.
         if work.format == Format::Directory {
@@ -356,7 +358,7 @@ async fn fill_folder(work: &Work, touch: &Touch, job: Job, sink: Sink) -> Result
     let spool = Spool::beside(touch, place.as_ref());
     let spool = spool.map_err(|e| StepError::because(format!("making the folder `{place}.spool`"), &e))?;
     let job = Job { chatter: Some(folder::chatter), ..job };
-    folder::fill(touch, &job, sink, spool, work.server.size).await
+    folder::fill(touch, &job, sink, spool, work.total).await
 }
 
 /// What the dump holds, after it has said that itself.

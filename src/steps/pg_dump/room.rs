@@ -36,6 +36,8 @@ pub struct Outlook {
     pub in_vain: bool,
     /// The size that the archive will probably have, in bytes.
     pub expected: Option<u64>,
+    /// The size that the dump before compression had the last time, in bytes.
+    pub dump: Option<u64>,
 }
 
 impl Room {
@@ -96,7 +98,8 @@ impl Room {
             }
             (None, _) => (Verdict::Ok, false, format!("{free} free, and no archive to go by")),
         };
-        Outlook { verdict, text: format!("folder `{dir}`: {said}"), in_vain, expected: self.last.map(|l| l.bytes) }
+        let (expected, dump) = (self.last.map(|l| l.bytes), self.last.map(|l| l.dump));
+        Outlook { verdict, text: format!("folder `{dir}`: {said}"), in_vain, expected, dump }
     }
 }
 
