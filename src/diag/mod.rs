@@ -86,6 +86,11 @@ impl Sources {
         SourceId(u16::try_from(self.0.len() - 1).unwrap_or(u16::MAX))
     }
 
+    /// The texts, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        self.0.iter().enumerate().map(|(i, s)| (SourceId(u16::try_from(i).unwrap_or(u16::MAX)), s))
+    }
+
     /// The text with that id.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.0[usize::from(id.0)]

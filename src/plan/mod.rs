@@ -18,7 +18,7 @@ pub use crate::value::ParamType;
 pub use check::check;
 pub use check::explain::Explanation;
 pub use database::{passwords_around, resolve_database};
-pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
+pub use model::{Items, LimitPer, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, Target, Targets, When};
 
 /// The most that all vars together may hold, in bytes of text and items. [`crate::template::MAX_SIZE`] bounds only each.
 pub const MAX_VARS: usize = 16 << 20;
@@ -45,6 +45,21 @@ impl Checked {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The targets, all that are listed; none in a plan without.
+    pub fn targets(&self) -> &[Target] {
+        self.plan.targets.as_ref().map_or(&[], |t| t.list.as_slice())
+    }
+
+    /// The plan as it is for one of its targets: with that one's database settings over its own.
+    #[must_use]
+    pub fn of(&self, target: &Target) -> Self {
+        let mut of = self.clone();
+        of.plan.database.extend(target.database.clone());
+        // A plan for each of many targets need not hold them all.
+        of.plan.targets.iter_mut().for_each(|t| t.list.clear());
+        of
     }
 
     /// The folder of the plan file, absolute.
