@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 ///
 /// Progress and logs go to standard error, results to standard output.
 ///
-/// Exit codes: 0 done; 1 a step failed; 2 wrong command line; 73 a log or state file could not be written; 75 another run
+/// Exit codes: 0 done; 1 a step or a target failed; 2 wrong command line; 69 none of the plan's targets could be reached; 73 a log or state file could not be written; 75 another run
 /// holds the lock; 77 a secret or a permission is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
 /// terminated.
 #[derive(Debug, Parser)]
@@ -88,18 +88,28 @@ pub enum Command {
     Man,
 }
 
-/// How to run a plan.
+/// What a plan is run for.
 #[derive(Debug, Args, Default)]
-pub struct RunArgs {
-    /// The plan file
-    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
-    pub plan: Option<PathBuf>,
+pub struct AimArgs {
     /// Set a parameter of the plan; read by its declared type
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
     /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub params_file: Option<PathBuf>,
+    /// Take only these targets: a name, a pattern of names like `crm-*`, or `label=value`
+    #[arg(short = 'l', long, value_name = "TARGET")]
+    pub target: Vec<String>,
+}
+
+/// How to run a plan.
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
     /// Show what would be done, with the real decisions, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -189,12 +199,8 @@ pub struct ShowArgs {
     /// Render the templates, as far as their values are known before a run
     #[arg(long)]
     pub resolved: bool,
-    /// Set a parameter of the plan; read by its declared type
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
-    pub param: Vec<String>,
-    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub params_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
 }
 
 /// Which plan to look at.
@@ -203,12 +209,8 @@ pub struct DoctorArgs {
     /// The plan file
     #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
     pub plan: PathBuf,
-    /// Set a parameter of the plan; read by its declared type
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
-    pub param: Vec<String>,
-    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub params_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
     /// What to print on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

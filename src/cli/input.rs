@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::exit::Failure;
 use crate::diag;
 use crate::document::Document;
-use crate::plan::{Input, Plan};
+use crate::plan::{Input, Plan, Target};
 use crate::value::{Map, Value};
 
 /// The largest plan that is read, in bytes: far more than anybody writes, far less than memory.
@@ -85,49 +85,68 @@ fn near(path: &Path) -> Option<String> {
     diag::nearest(word, commands).map(|c| format!("runplan {c}"))
 }
 
-/// The values of a plan's parameters: the defaults, over them the file, over that `-p`.
-///
-/// # Errors
-/// Unknown names, values that do not fit, required ones that are missing: exit code 2, all of them at once.
-pub fn read_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Map, Failure> {
-    let mut problems = Vec::new();
-    let mut values = Map::new();
-    let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
-        Ok(value) => {
-            values.retain(|(n, _): &(String, Value)| n != name);
-            values.push((name.to_owned(), value));
-        }
-        Err(problem) => problems.push(format!("parameter `{name}`{from}: {problem}")),
-    };
-    let unknown = |name: &str| match diag::nearest(name, plan.params.names()) {
-        Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
-        None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
-    };
-    if let Some(path) = file {
-        let from = format!(" in `{}`", path.display());
-        for (name, json) in read_params_file(path)? {
-            let value = plan.params.get(&name).map_or_else(|| Err(unknown(&name)), |p| p.accept(&json));
-            set(&name, value, &from);
-        }
-    }
-    for text in given {
-        let Some((name, value)) = text.split_once('=') else {
-            return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
+/// The values of a plan's parameters that were given by hand: those of the file, over them `-p`.
+pub struct Given(Map);
+
+impl Given {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Unknown names, values that do not fit: exit code 2, all of them at once, with what is missing.
+    pub fn read(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let mut values = Map::new();
+        let mut refused = Vec::new();
+        let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
+            Ok(value) => {
+                values.retain(|(n, _): &(String, Value)| n != name);
+                values.push((name.to_owned(), value));
+            }
+            Err(problem) => {
+                refused.push(name.to_owned());
+                problems.push(format!("parameter `{name}`{from}: {problem}"));
+            }
         };
-        let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
-        set(name, value, "");
-    }
-    let mut all = Map::new();
-    for (name, param) in plan.params.iter() {
-        match (values.iter().find(|(n, _)| n == name), &param.default) {
-            (Some((_, value)), _) => all.push((name.to_owned(), value.clone())),
-            (None, Some(default)) => all.push((name.to_owned(), Value::from(default))),
-            // Said once: a value that was refused is not also missing.
-            (None, None) if problems.iter().any(|p| p.starts_with(&format!("parameter `{name}`"))) => {}
-            (None, None) => problems.push(format!("parameter `{name}` is required: write `-p {name}=VALUE`")),
+        let unknown = |name: &str| match diag::nearest(name, plan.params.names()) {
+            Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
+            None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
+        };
+        if let Some(path) = file {
+            let from = format!(" in `{}`", path.display());
+            for (name, json) in read_params_file(path)? {
+                let value = plan.params.get(&name).map_or_else(|| Err(unknown(&name)), |p| p.accept(&json));
+                set(&name, value, &from);
+            }
         }
+        for text in given {
+            let Some((name, value)) = text.split_once('=') else {
+                return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
+            };
+            let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
+            set(name, value, "");
+        }
+        let given = Self(values);
+        if plan.targets.is_none() {
+            // Said once: a value that was refused is not also missing.
+            let missing = given.over(plan, None).1.into_iter().filter(|name| !refused.contains(name));
+            problems.extend(missing.map(|name| format!("parameter `{name}` is required: write `-p {name}=VALUE`")));
+        }
+        if problems.is_empty() { Ok(given) } else { Err(Failure::usage(problems.join("\nerror: "))) }
     }
-    if problems.is_empty() { Ok(all) } else { Err(Failure::usage(problems.join("\nerror: "))) }
+
+    /// The values over those of the target, and these over the defaults; beside them the names that have no value.
+    pub fn over(&self, plan: &Plan, target: Option<&Target>) -> (Map, Vec<String>) {
+        let (mut all, mut missing) = (Map::new(), Vec::new());
+        for (name, param) in plan.params.iter() {
+            let given = self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+            let of_target = || target.and_then(|t| t.params.get(name)).map(Value::from);
+            match given.or_else(of_target).or_else(|| param.default.as_ref().map(Value::from)) {
+                Some(value) => all.push((name.to_owned(), value)),
+                None => missing.push(name.to_owned()),
+            }
+        }
+        (all, missing)
+    }
 }
 
 fn declared(plan: &Plan) -> String {

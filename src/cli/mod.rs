@@ -1,5 +1,6 @@
 //! Arguments, wiring, signals, exit codes: the only room that knows the executors and all the readers.
 
+mod aims;
 mod args;
 mod docs;
 mod doctor;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::aims::{Aims, aims};
 use super::args::{Format, RunArgs};
 use super::exit::{self, Exit, Failure};
 use super::output::Terms;
@@ -15,7 +16,6 @@ use crate::report::{self, Collector, Terminal, Verbosity};
 use crate::run::{self, Ended, Pick, Request};
 use crate::step::Env;
 use crate::steps::REGISTRY;
-use crate::value::Map;
 
 /// Runs a plan, or shows what a run would do.
 pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
@@ -26,17 +26,17 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
         terms.error(&format!("the plan `{}` is not valid; nothing was run", path.display()), None);
         return Ok(Exit::Invalid);
     };
-    let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
+    let aims = aims(&checked, &args.aim, &environment())?;
     let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
-    carry_out(Task { checked, params, pick, dry_run: args.dry_run, format: args.format }, terms)
+    carry_out(Task { checked, aims, pick, dry_run: args.dry_run, format: args.format }, terms)
 }
 
 /// A plan that was checked, with all that it takes to run it.
 pub struct Task {
     pub checked: Checked,
-    pub params: Map,
+    pub aims: Aims,
     pub pick: Pick,
     pub dry_run: bool,
     pub format: Format,
@@ -44,14 +44,14 @@ pub struct Task {
 
 /// Runs it, or shows what a run would do, and prints the result.
 pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
-    let Task { checked, params, pick, dry_run, format } = task;
+    let Task { checked, aims, pick, dry_run, format } = task;
     let collector = Arc::new(Collector::default());
     let mut readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(&collector) as Arc<dyn Reader>];
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
     if !dry_run || terms.verbosity == Verbosity::Verbose {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
-    let request = request(checked, params, pick, readers);
+    let request = request(checked, aims, pick, readers);
     let ended: Ended = match dry_run {
         true => on_runtime(request, run::preview)?,
         false => on_runtime(request, run::run)?,
@@ -74,11 +74,12 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
 }
 
 /// Everything that a run of the plan needs, found or made.
-pub fn request(checked: Checked, params: Map, pick: Pick, readers: Vec<Arc<dyn Reader>>) -> Request {
+pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Reader>>) -> Request {
     Request {
         checked,
         registry: REGISTRY,
-        params,
+        params: aims.params,
+        aims: aims.all,
         env: environment(),
         host: host(),
         at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),

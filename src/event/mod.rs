@@ -4,6 +4,8 @@
 
 mod text;
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +81,18 @@ pub enum Fact {
         /// The values of the parameters, masked.
         params: serde_json::Value,
         steps: Vec<StepRef>,
+        /// The targets that are taken, in a plan with targets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        targets: Vec<String>,
+    },
+    /// A target began, in a plan with targets.
+    TargetStarted {
+        /// The values of the parameters, masked.
+        params: serde_json::Value,
+        /// The name of the database.
+        database: Option<String>,
+        /// The log of this target alone, in the folder of the run.
+        log_file: Option<PathBuf>,
     },
     /// A step began an attempt.
     StepStarted { step: StepRef, attempt: u32 },
@@ -109,6 +123,18 @@ pub enum Fact {
     },
     /// The steps are over and this is what the run failed at; handlers follow.
     Failed { failure: Failure },
+    /// A target ended.
+    TargetFinished {
+        status: Status,
+        /// That of a run over this target alone.
+        exit_code: u8,
+        seconds: f64,
+        warnings: u32,
+        failure: Option<Failure>,
+        /// Why it was skipped.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The run ended; always the last event.
     RunFinished { result: Outcome, exit_code: u8, seconds: f64, warnings: u32, failure: Option<Failure> },
 }

@@ -1,11 +1,13 @@
-//! The journal of a run: a folder with `events.jsonl`, one event a line, and `run.log`, the same for people. Each line
-//! is handed to the system as it happens; the closing event is flushed to the disk.
+//! The journal of a run: a folder with `events.jsonl`, one event a line, and `run.log`, the same for people. A plan
+//! with targets has a log for each of them too, `<target>.log`. Each line is handed to the system as it happens; the
+//! closing event is flushed to the disk.
 //!
 //! A folder without its closing event is a run that was killed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{Local, SecondsFormat};
@@ -20,12 +22,15 @@ pub const LOG: &str = "run.log";
 
 /// A journal that is being written.
 pub struct Journal {
+    dir: PathBuf,
     files: Mutex<Files>,
 }
 
 struct Files {
     events: File,
     log: File,
+    /// A log for each target that is running.
+    targets: BTreeMap<String, File>,
 }
 
 impl Journal {
@@ -40,7 +45,8 @@ impl Journal {
         // Some file systems know no locks; the folder is then protected by its age alone.
         let _ = events.try_lock();
         let log = make_file(&dir.join(LOG))?;
-        Ok(Arc::new(Self { files: Mutex::new(Files { events, log }) }))
+        let files = Files { events, log, targets: BTreeMap::new() };
+        Ok(Arc::new(Self { dir: dir.to_path_buf(), files: Mutex::new(files) }))
     }
 }
 
@@ -52,9 +58,23 @@ impl Reader for Journal {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
-        let text = log_text(event);
         files.events.write_all(&line)?;
-        files.log.write_all(text.as_bytes())?;
+        files.log.write_all(log_text(event, event.target.as_deref()).as_bytes())?;
+        if let Some(target) = &event.target {
+            if matches!(event.fact, Fact::TargetStarted { .. }) {
+                let file = make_file(&self.dir.join(format!("{target}.log")))?;
+                files.targets.insert(target.clone(), file);
+            }
+            if let Some(file) = files.targets.get_mut(target) {
+                file.write_all(log_text(event, None).as_bytes())?;
+                if matches!(event.fact, Fact::Failed { .. } | Fact::TargetFinished { .. }) {
+                    file.sync_data()?;
+                }
+            }
+            if matches!(event.fact, Fact::TargetFinished { .. }) {
+                files.targets.remove(target);
+            }
+        }
         // Before a handler mails the log, and at the end, it is on the disk.
         if matches!(event.fact, Fact::Failed { .. } | Fact::RunFinished { .. }) {
             files.log.sync_data()?;
@@ -64,14 +84,17 @@ impl Reader for Journal {
     }
 }
 
-/// The event as lines of time, step and text, a section for each step.
-fn log_text(event: &Event) -> String {
+/// The event as lines of time, step and text, a section for each step. In the log of several targets each line names its
+/// own.
+fn log_text(event: &Event, target: Option<&str>) -> String {
     let time = event.time.with_timezone(&Local).to_rfc3339_opts(SecondsFormat::Millis, false);
     let mut out = String::new();
     for said in lines(&event.fact) {
         if said.heading {
-            out += &format!("\n== {}\n", if said.who == "run" { "run" } else { &said.text });
-            if said.who != "run" {
+            let own = matches!(said.who.as_str(), "run" | "target");
+            let of = target.map(|t| format!("{t}: ")).unwrap_or_default();
+            out += &format!("\n== {of}{}\n", if own { &said.who } else { &said.text });
+            if !own {
                 continue;
             }
         }
@@ -79,7 +102,8 @@ fn log_text(event: &Event) -> String {
             Level::Warn => "WARNING ",
             Level::Debug | Level::Info => "",
         };
-        out += &format!("{time} {} {level}{}\n", said.who, said.text);
+        let of = target.map(|t| format!("{t} ")).unwrap_or_default();
+        out += &format!("{time} {of}{} {level}{}\n", said.who, said.text);
     }
     out
 }

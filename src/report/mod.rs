@@ -5,5 +5,5 @@ mod result;
 mod terminal;
 
 pub use needs::needs;
-pub use result::{Collector, RunResult, SCHEMA_VERSION, StepResult};
+pub use result::{Collector, RunResult, SCHEMA_VERSION, StepResult, TargetResult};
 pub use terminal::{Style, Terminal, Verbosity, summary};
