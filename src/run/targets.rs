@@ -24,6 +24,7 @@ use crate::template::{self, Scope};
 use crate::value::Value;
 
 /// A target before its first step.
+#[derive(Clone)]
 pub struct Work {
     /// Its place among the request's.
     pub aim: usize,
@@ -33,6 +34,8 @@ pub struct Work {
     pub failure: Option<(Failure, End)>,
     /// What it has in common with those that do not run at the same time.
     group: Option<String>,
+    /// Its task broke, and what is left are its handlers.
+    broke: bool,
 }
 
 /// Every target with what was fetched and computed for it.
@@ -70,7 +73,7 @@ pub async fn prepare(request: &Request, begun: &Begun, to_look: bool) -> Prepare
             }
         }
         let facts = facts(request, aim, begun, &scope, to_look);
-        prepared.works.push(Work { aim: at, scope, facts, failure, group: group.unwrap_or_default() });
+        prepared.works.push(Work { aim: at, scope, facts, failure, group: group.unwrap_or_default(), broke: false });
     }
     prepared
 }
@@ -151,26 +154,34 @@ pub async fn all(request: &Arc<Request>, run: &str, emitter: &Arc<Emitter>, work
     let locks = Arc::new(Locks::default());
     let mut waiting = VecDeque::from(works);
     let mut running: JoinSet<Done> = JoinSet::new();
-    let mut places: BTreeMap<Id, (usize, Option<String>)> = BTreeMap::new();
+    // What runs, as it was before it began.
+    let mut begun: BTreeMap<Id, Work> = BTreeMap::new();
     let mut done: Vec<Done> = Vec::new();
     loop {
         while running.len() < most as usize && may_begin(&stop, &done, running.is_empty()) {
-            let busy = |group: &String| places.values().filter(|(_, g)| g.as_ref() == Some(group)).count();
+            let busy = |group: &String| begun.values().filter(|w| w.group.as_ref() == Some(group)).count();
             let free = |work: &Work| work.group.as_ref().is_none_or(|g| busy(g) < per as usize);
             let Some(work) = waiting.iter().position(free).and_then(|at| waiting.remove(at)) else { break };
-            let place = (work.aim, work.group.clone());
+            let kept = work.clone();
             let (request, run, stop, locks) = (Arc::clone(request), run.to_owned(), stop.clone(), Arc::clone(&locks));
             let emitter = of(&request, work.aim, emitter);
             let task = running.spawn(async move { one(&request, &run, &emitter, work, &stop, &locks).await });
-            places.insert(task.id(), place);
+            begun.insert(task.id(), kept);
         }
         let (id, ended) = match running.join_next_with_id().await {
             None => break,
             Some(Ok((id, ended))) => (id, Some(ended)),
             Some(Err(error)) => (error.id(), None),
         };
-        let Some((aim, _)) = places.remove(&id) else { continue };
-        let ended = ended.unwrap_or_else(|| broken(request, aim, emitter));
+        let Some(work) = begun.remove(&id) else { continue };
+        let ended = match ended {
+            Some(ended) => ended,
+            None if !work.broke => {
+                waiting.push_front(broken(work));
+                continue;
+            }
+            None => given_up(request, work, emitter),
+        };
         if fail_fast && ended.failure.is_some() {
             stop.cancel(Reason::FailFast);
         }
@@ -206,13 +217,19 @@ fn of(request: &Request, aim: usize, emitter: &Arc<Emitter>) -> Arc<Emitter> {
     }
 }
 
-/// The end of a target whose task broke: what an executor does wrong is caught at its step, so this is our own fault.
-fn broken(request: &Request, aim: usize, emitter: &Arc<Emitter>) -> Done {
-    let hint = "please report it; the other targets were run all the same";
+/// A target whose task broke. What an executor does wrong is caught at its step, so this is our own fault; its handlers
+/// tell of it.
+fn broken(work: Work) -> Work {
+    let hint = "please report it; the other targets are run all the same";
     let failure = failed(FailureKind::Step, "an internal fault".to_owned(), Some(hint));
-    let done =
-        Done { aim, end: End::Failed, warnings: 0, failure: Some(failure), handler_failed: true, skipped: false };
-    close(request, &of(request, aim, emitter), &done, 0.0, None);
+    Work { failure: Some((failure, End::Failed)), broke: true, ..work }
+}
+
+/// One whose handlers broke too.
+fn given_up(request: &Request, work: Work, emitter: &Arc<Emitter>) -> Done {
+    let failure = work.failure.map(|(failure, _)| failure);
+    let done = Done { aim: work.aim, end: End::Failed, warnings: 0, failure, handler_failed: true, skipped: false };
+    close(request, &of(request, work.aim, emitter), &done, 0.0, None);
     done
 }
 
@@ -245,8 +262,10 @@ pub fn open(aim: &Aim, facts: &RunFacts, emitter: &Emitter) {
 async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, stop: &Cancel, locks: &Locks) -> Done {
     let clock = Instant::now();
     let aim = &request.aims[work.aim];
-    let Work { scope, facts, failure, .. } = work;
-    open(aim, &facts, emitter);
+    let Work { scope, facts, failure, broke, .. } = work;
+    if !broke {
+        open(aim, &facts, emitter);
+    }
     let (mut failure, end) = failure.unzip();
     let mut ends: Vec<End> = end.into_iter().collect();
     let mut lock = None;
@@ -271,7 +290,9 @@ async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, s
     match failure {
         Some(failure) => {
             runner.failure = Some(failure);
-            runner.skip_all("the run failed before its first step");
+            if !broke {
+                runner.skip_all("the run failed before its first step");
+            }
         }
         None => {
             runner.steps(&limit).await;
