@@ -163,6 +163,30 @@ fn the_plan_of_the_folder_runs_over_the_databases_of_its_file() {
     }
 }
 
+#[test]
+fn targets_that_are_restored_at_the_same_time_do_not_meet() {
+    let many = Many::new(&["one", "two", "three", "four"]);
+    let list: String = many
+        .names
+        .iter()
+        .enumerate()
+        .map(|(at, n)| format!("    - {{ name: t{at}, database: {{ dbname: {n} }} }}\n"))
+        .collect();
+    let plan = format!(
+        "secrets: {{ zip: {{ env: TEST_ZIP }} }}\ntimeout: 5m\ntargets:\n  max_parallel: 4\n  list:\n{list}steps:\n\
+         \x20 - {{ id: dump, uses: pg_dump, with: {{ archive: {{ path: 'out/${{{{ target.name }}}}-${{{{ run.id }}}}.zip', password: '${{{{ secrets.zip }}}}' }} }} }}\n\
+         \x20 - {{ id: check, uses: restore_check, with: {{ archive: '${{{{ steps.dump.outputs.path }}}}', password: '${{{{ secrets.zip }}}}', into: scratch }} }}\n"
+    );
+    let json = many.world.run(&plan, &["--format", "json"]).ends(0).json();
+    let checks: Vec<_> = json["steps"].as_array().expect("steps").iter().filter(|s| s["step"] == "check").collect();
+    assert_eq!(checks.len(), 4);
+    for check in checks {
+        let at: u64 =
+            check["target"].as_str().and_then(|t| t.strip_prefix('t')).and_then(|t| t.parse().ok()).expect("a target");
+        assert_eq!(check["outputs"]["rows"], at + 1, "{check}");
+    }
+}
+
 /// A server that nobody can reach.
 const NOWHERE: &str = "database: { host: 127.0.0.1, port: 1, dbname: app, connect_timeout: 1s }";
 
