@@ -67,6 +67,9 @@ fn a_database_that_fails_costs_the_others_nothing_and_is_told_alone() {
     assert_eq!(mails.len(), 1);
     assert!(mails[0].header("Subject").contains("night (gone) failed at dump"), "{}", mails[0].header("Subject"));
 
+    let text = mails[0].part("text");
+    assert!(text.contains("Target    gone") && !text.contains("crm") && !text.contains("shop"), "{text}");
+
     // Each has a log of its own, and the one of all names it on every line.
     let logs = many.world.names("logs/night");
     let read = |name: &str| {
@@ -224,7 +227,8 @@ fn the_first_that_fails_stops_the_others_when_the_plan_says_so() {
     let status: Vec<&str> =
         json["targets"].as_array().expect("targets").iter().filter_map(|t| t["status"].as_str()).collect();
     assert_eq!(status, ["failed", "cancelled", "skipped"]);
-    assert_eq!(json["steps"][1]["status"], "cancelled", "{json}");
+    let step = json["steps"].as_array().expect("steps").iter().find(|s| s["target"] == "b" && s["section"] == "steps");
+    assert_eq!(step.expect("the step of b")["status"], "cancelled", "{json}");
     let left: Vec<String> =
         world.names(".").into_iter().filter(|n| n.starts_with("told") || n.starts_with("end")).collect();
     assert_eq!(left, ["end-a", "end-b", "told-a-step", "told-b-cancelled"]);
@@ -342,6 +346,27 @@ fn a_signal_stops_all_targets_and_each_tells_of_it_once() {
     told.sort_unstable();
     assert_eq!(told, ["a end", "a signal", "b end", "b signal"]);
     assert!(!world.path("begun-c").exists());
+}
+
+#[test]
+fn a_signal_that_no_step_hears_of_is_told_by_the_next_target_alone() {
+    let world = World::new();
+    let plan = "version: 1\nname: night\nlogs: { dir: logs }\ntargets: { list: [{ name: a }, { name: b }, { name: c }] }\nsteps:\n\
+                \x20 - { uses: command, with: { argv: [sh, -c, 'touch ran-${{ target.name }}'] } }\n\
+                on_failure:\n  - { uses: command, with: { argv: [sh, -c, 'echo ${{ target.name }} ${{ failure.kind }} >> told'] } }\n\
+                on_success:\n  - { uses: command, with: { argv: [sh, -c, 'touch over; sleep 1'] } }\n";
+    world.write("plan.yaml", plan);
+    let mut child =
+        world.runplan().arg("plan.yaml").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    let clock = Instant::now();
+    while !world.path("over").exists() {
+        assert!(clock.elapsed() < Duration::from_secs(20), "the first is over");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Command::new("kill").arg(child.id().to_string()).status().expect("kill");
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    assert_eq!(std::fs::read_to_string(world.path("told")).expect("somebody told"), "b signal\n");
+    assert!(world.path("ran-a").exists() && !world.path("ran-b").exists() && !world.path("ran-c").exists());
 }
 
 #[test]
