@@ -57,9 +57,15 @@ impl Checked {
     pub fn of(&self, target: &Target) -> Self {
         let mut of = self.clone();
         of.plan.database.extend(target.database.clone());
-        // A plan for each of many targets need not hold them all.
-        of.plan.targets.iter_mut().for_each(|t| t.list.clear());
         of
+    }
+
+    /// The plan without the list of its targets, which the plan of each of many need not hold.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let mut bare = self.clone();
+        bare.plan.targets.iter_mut().for_each(|t| t.list.clear());
+        bare
     }
 
     /// The folder of the plan file, absolute.

@@ -106,12 +106,11 @@ impl Terminal {
         let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = works.entry(target.cloned()).or_insert_with(|| Shown::Pace(Pace::new()));
         if let (Shown::Pace(_), true) = (&shown, self.bars) {
-            let bar = self.drawn.add(ProgressBar::new_spinner());
-            if let Some(total) = progress.total {
-                bar.set_length(total);
-            }
+            // Only one that has its style is shown.
+            let bar = ProgressBar::with_draw_target(progress.total, ProgressDrawTarget::hidden());
             bar.set_style(bar_style(progress));
             bar.set_prefix(label.clone());
+            let bar = self.drawn.add(bar);
             bar.enable_steady_tick(Duration::from_millis(250));
             *shown = Shown::Bar(bar);
         }

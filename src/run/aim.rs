@@ -86,7 +86,8 @@ impl Aim {
             }
         }
         let taken = selected.into_iter().filter(|(t, _)| picks.is_empty() || picks.iter().any(|p| p.takes(t)));
-        Ok(taken.map(|(target, params)| Self::of(checked, target, params)).collect())
+        let bare = checked.bare();
+        Ok(taken.map(|(target, params)| Self::of(&bare, target, params)).collect())
     }
 }
 

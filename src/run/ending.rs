@@ -45,5 +45,7 @@ mod tests {
         assert_eq!(End::worst([End::Failed, End::Terminated, End::Journal], 0), End::Terminated);
         assert_eq!(End::worst([End::Journal, End::Lock], 1), End::Journal);
         assert_eq!(End::worst([End::Secret, End::Timeout], 1), End::Timeout);
+        assert_eq!(End::worst([End::Failed, End::Unreachable], 0), End::Unreachable);
+        assert_eq!(End::worst([End::Lock, End::Unreachable], 0), End::Lock);
     }
 }
