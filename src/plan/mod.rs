@@ -8,6 +8,7 @@ mod database;
 mod model;
 mod params;
 mod schema;
+mod targets;
 
 use std::path::PathBuf;
 
@@ -18,7 +19,8 @@ pub use crate::value::ParamType;
 pub use check::check;
 pub use check::explain::Explanation;
 pub use database::{passwords_around, resolve_database};
-pub use model::{Items, LimitPer, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, Target, Targets, When};
+pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
+pub use targets::{LimitPer, Target, Targets};
 
 /// The most that all vars together may hold, in bytes of text and items. [`crate::template::MAX_SIZE`] bounds only each.
 pub const MAX_VARS: usize = 16 << 20;

@@ -6,7 +6,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::model::{Lock, Logs, Param, Retry, Targets};
+use super::model::{Lock, Logs, Param, Retry};
+use super::targets::Targets;
 use crate::postgres::Settings;
 use crate::step::Registry;
 use crate::vault::Source;
