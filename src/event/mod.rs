@@ -11,7 +11,8 @@ use crate::step::{Failure, Level, Progress, Status};
 
 pub use text::{Said, lines, seconds, title};
 
-/// The version of the shape below.
+/// The version of the shape below. It grows when a reader of the old shape would misread the new one; a field that may
+/// be missing is added without that.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One fact, with its place in the run.
@@ -79,6 +80,9 @@ pub enum Fact {
         /// The values of the parameters, masked.
         params: serde_json::Value,
         steps: Vec<StepRef>,
+        /// The labels of the steps that the command line left out (`--only`, `--skip`, `--from` and the tags).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
     },
     /// A step began an attempt.
     StepStarted { step: StepRef, attempt: u32 },

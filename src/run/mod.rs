@@ -6,6 +6,7 @@ mod backoff;
 mod doctor;
 mod emit;
 mod ending;
+mod folder;
 mod logs;
 mod paths;
 mod pick;
@@ -25,7 +26,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Outcome, Reader, Section, StepRef};
 use crate::files;
-use crate::plan::{Checked, Overlap, Plan, StepPlan};
+use crate::plan::{Checked, Overlap, StepPlan};
 use crate::secret::{Redactor, Secret};
 use crate::step::{Env, Failure, FailureKind, Level, Registry, RunFacts};
 use crate::template::{self, Scope};
@@ -34,6 +35,7 @@ use crate::value::{Map, Value};
 pub use attempt::quiet_panics;
 pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
+pub use folder::{default_logs, folder_of_runs};
 pub use pick::Pick;
 
 use emit::Emitter;
@@ -253,27 +255,10 @@ fn begin_as_new(request: &Request) -> Begun {
         started_at: &started,
         host: &request.host,
     });
-    let log_dir = log_dir(plan, &scope, &request.env).join(&plan.name).join(&id);
+    let log_dir = folder::of_logs(plan, &scope, &request.env).join(&plan.name).join(&id);
     let text = |path: &Path| Value::Text(path.to_string_lossy().into_owned());
     scope::set_log(&mut scope, text(&log_dir), text(&log_dir.join("run.log")));
     Begun { id, started_at, clock, scope, log_dir }
-}
-
-/// The folder that `logs.dir` names, else the one in the user's state folder; absolute, so that it means the same
-/// wherever a step looks from.
-fn log_dir(plan: &Plan, scope: &Scope, env: &Env) -> PathBuf {
-    let given = plan.logs.dir.as_ref().and_then(|text| {
-        let mut scope = scope.clone();
-        // What the folder's name needs of secrets is refused by the checker; the rest is computed for it alone.
-        scope::set(&mut scope, "secrets", Value::Map(Map::new()));
-        scope::compute(&mut scope, plan, env);
-        match template::parse(text).ok()?.render(&scope) {
-            Ok(Value::Text(dir)) if !dir.is_empty() => Some(PathBuf::from(dir)),
-            _ => None,
-        }
-    });
-    let dir = given.unwrap_or_else(|| files::state_dir(env).join("logs"));
-    std::path::absolute(&dir).unwrap_or(dir)
 }
 
 fn failed(kind: FailureKind, error: String, hint: Option<&str>) -> Failure {
@@ -314,6 +299,13 @@ fn started(request: &Request, id: &str, dry_run: bool) -> Fact {
         pid: std::process::id(),
         dry_run,
         params: Value::Map(request.params.clone()).to_json(),
+        left_out: plan
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(i, s)| request.pick.refuses(plan, *i, s).is_some())
+            .map(|(i, s)| step_ref(Section::Steps, i, s, None).label)
+            .collect(),
         steps: plan.steps.iter().enumerate().map(|(i, s)| step_ref(Section::Steps, i, s, s.name.clone())).collect(),
     }
 }
