@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
@@ -62,6 +64,50 @@ impl Lock {
         let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         writeln!(file, "run {run} of plan {plan}, process {}, since {since}", std::process::id())?;
         Ok(Attempt::Held(Self { _file: file }))
+    }
+}
+
+/// Whether somebody holds the lock of a file. The lock is taken for a moment to see, so whoever makes a file and locks it
+/// tries more than once.
+///
+/// # Errors
+/// It is no file or cannot be opened, or the file system knows no locks.
+pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+    // A pipe of that name would be waited for.
+    if !path.symlink_metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    match File::open(path)?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Locks a file that was just made. Some file systems know no locks; it is then not locked.
+pub(crate) fn hold(file: &File) {
+    for _ in 0..HOLD_TRIES {
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How often a lock is tried that only someone who looks can hold.
+const HOLD_TRIES: usize = 40;
+
+/// Whether there is a process of this number.
+pub(crate) fn lives(pid: u32) -> bool {
+    #[cfg(unix)]
+    {
+        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = pid;
+        false
     }
 }
 
