@@ -1,7 +1,5 @@
-//! The journal of a run: a folder with `events.jsonl`, one event a line, and `run.log`, the same for people. Each line
-//! is handed to the system as it happens; the closing event is flushed to the disk.
-//!
-//! A folder without its closing event is a run that was killed.
+//! Writing the journal of a run: a folder with `events.jsonl`, one event a line, and `run.log`, the same for people. Each
+//! line is handed to the system as it happens; the closing event is flushed to the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,13 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{Local, SecondsFormat};
 
+use super::{EVENTS, LOG};
 use crate::event::{Event, Fact, Reader, lines};
+use crate::files;
 use crate::step::Level;
-
-/// The file of events.
-pub const EVENTS: &str = "events.jsonl";
-/// The file for people.
-pub const LOG: &str = "run.log";
 
 /// A journal that is being written.
 pub struct Journal {
@@ -38,7 +33,7 @@ impl Journal {
         make_dir(dir)?;
         let events = make_file(&dir.join(EVENTS))?;
         // Some file systems know no locks; the folder is then protected by its age alone.
-        let _ = events.try_lock();
+        files::hold(&events);
         let log = make_file(&dir.join(LOG))?;
         Ok(Arc::new(Self { files: Mutex::new(Files { events, log }) }))
     }

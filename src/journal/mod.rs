@@ -1,0 +1,20 @@
+//! The journal of runs: a folder `<logs>/<plan>/<run id>/` for each, with `events.jsonl`, one event a line, and `run.log`,
+//! the same for people. Written as a run goes on, read for `history`, `logs` and `status`.
+//!
+//! A folder without its closing event is a run that goes on, or one that was killed.
+
+mod ends;
+mod health;
+mod past;
+mod shelf;
+mod write;
+
+pub use health::{Health, Verdict, age};
+pub use past::{Past, State};
+pub use shelf::{Found, Picked, Shelf};
+pub use write::Journal;
+
+/// The file of events.
+pub const EVENTS: &str = "events.jsonl";
+/// The file for people.
+pub const LOG: &str = "run.log";
