@@ -20,6 +20,11 @@ use crate::value::Map;
 /// Runs a plan, or shows what a run would do.
 pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let path = plan_path(&args)?;
+    if let Some((_, same)) =
+        args.report.iter().enumerate().find(|(at, t)| args.report[..*at].iter().any(|o| o.file == t.file))
+    {
+        return Err(Failure::usage(format!("two reports would be written to `{}`", same.file.display())));
+    }
     let outcome = plan::check(input::read_plan(path)?, &REGISTRY);
     terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
     let Some(checked) = outcome.checked else {
