@@ -109,9 +109,10 @@ impl Sought {
         Ok(runs)
     }
 
-    /// Whether a run has the parameters that were asked for.
+    /// Whether a run has the parameters that were asked for. One that cannot be read may have them.
     pub fn wants(&self, past: &Past) -> bool {
-        self.params.iter().all(|(name, value)| past.params.get(name).is_some_and(|v| shown(v) == *value))
+        past.problem.is_some()
+            || self.params.iter().all(|(name, value)| past.params.get(name).is_some_and(|v| shown(v) == *value))
     }
 
     /// Where nothing was found.

@@ -163,7 +163,8 @@ pub async fn run(mut request: Request) -> Ended {
     ends.extend(emitter.broken().map(|_| End::Journal));
     runner.handlers().await;
 
-    if runner.failure.is_none() && !runner.handler_failed {
+    // A run of some steps alone takes no place from a whole one, which may be the last that is known to be good.
+    if runner.failure.is_none() && !runner.handler_failed && left_out(&request).is_empty() {
         logs::prune(&begun.log_dir, plan.logs.keep, &emitter);
     }
     let end = End::worst(ends, runner.warnings);
@@ -299,15 +300,16 @@ fn started(request: &Request, id: &str, dry_run: bool) -> Fact {
         pid: std::process::id(),
         dry_run,
         params: Value::Map(request.params.clone()).to_json(),
-        left_out: plan
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(i, s)| request.pick.refuses(plan, *i, s).is_some())
-            .map(|(i, s)| step_ref(Section::Steps, i, s, None).label)
-            .collect(),
+        left_out: left_out(request),
         steps: plan.steps.iter().enumerate().map(|(i, s)| step_ref(Section::Steps, i, s, s.name.clone())).collect(),
     }
+}
+
+/// The labels of the steps that the command line leaves out.
+fn left_out(request: &Request) -> Vec<String> {
+    let plan = request.checked.plan();
+    let steps = plan.steps.iter().enumerate().filter(|(i, s)| request.pick.refuses(plan, *i, s).is_some());
+    steps.map(|(i, s)| step_ref(Section::Steps, i, s, None).label).collect()
 }
 
 /// A step as events name it.

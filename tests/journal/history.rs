@@ -109,6 +109,7 @@ fn what_is_torn_foreign_or_newer_is_not_guessed_at() {
     assert!(text(&runs[5]["problem"]).contains("holds no events"), "{}", runs[5]);
     assert!(text(&runs[6]["problem"]).contains("it is no file"), "{}", runs[6]);
     assert_eq!(world.results(&["--dir", "logs"]).split(' ').count(), 9);
+    assert_eq!(world.results(&["plan.yaml", "-p", "db=other"]), "unknown unknown unknown");
     world.runplan(&["history", "plan.yaml"]).ends(0).says("newer runplan");
 
     // None of them is proof, and the newest is said.

@@ -53,6 +53,19 @@ fn status_is_good_as_long_as_the_last_good_run_is_young_enough() {
 }
 
 #[test]
+fn a_good_run_keeps_its_place_beside_those_of_some_steps() {
+    let world = World::new();
+    world.write("plan.yaml", &PLAN.replace("keep: 20", "keep: 2"));
+    world.run(&[], &[], 0);
+    for _ in 0..3 {
+        world.run(&[], &["--only", "prune"], 0);
+    }
+    status(&world, &["--max-age", "1h"]).ends(0).says("was not whole: without dump");
+    world.run(&[], &[], 0);
+    assert_eq!(world.folders().len(), 2);
+}
+
+#[test]
 fn status_of_one_plan_for_several_databases_asks_for_each() {
     let world = World::new();
     world.run(&[], &["-p", "db=one"], 0);
