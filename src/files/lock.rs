@@ -128,4 +128,28 @@ mod tests {
         drop(lock);
         assert!(matches!(Lock::try_acquire(&env, "a|b", "nightly", "r4"), Ok(Attempt::Held(_))));
     }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_holding_a_lock() {
+        let made = tempfile::NamedTempFile::new().expect("a temporary file");
+        assert!(is_locked(made.path()).is_ok_and(|l| !l));
+        let looker = File::open(made.path()).expect("the file");
+        looker.lock_shared().expect("it looks");
+        let looks = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(looker);
+        });
+        hold(made.as_file());
+        looks.join().expect("it ends");
+        assert!(is_locked(made.path()).is_ok_and(|l| l));
+        assert!(is_locked(made.path().parent().expect("its folder")).is_err());
+    }
+
+    #[test]
+    fn a_process_lives_until_it_has_ended() {
+        assert!(lives(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().expect("a program");
+        child.wait().expect("it ends");
+        assert!(!lives(child.id()) && !lives(0));
+    }
 }

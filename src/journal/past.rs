@@ -219,7 +219,8 @@ impl Past {
         if !self.left_out.is_empty() {
             parts.push(format!("without {}", self.left_out.join(", ")));
         }
-        parts.join("; ").lines().collect::<Vec<_>>().join(" ")
+        // What a program printed may be in it.
+        parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 

@@ -58,6 +58,7 @@ fn a_good_run_keeps_its_place_beside_those_of_some_steps() {
     world.write("plan.yaml", &PLAN.replace("keep: 20", "keep: 2"));
     world.run(&[], &[], 0);
     for _ in 0..3 {
+        next_second();
         world.run(&[], &["--only", "prune"], 0);
     }
     status(&world, &["--max-age", "1h"]).ends(0).says("was not whole: without dump");
