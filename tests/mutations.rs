@@ -215,7 +215,8 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
     let request = Request {
         checked,
         registry: REGISTRY,
-        aims,
+        aims: aims.all,
+        unpicked: Vec::new(),
         params,
         env,
         host: "here".to_owned(),

@@ -49,7 +49,8 @@ fn a_fault_of_our_own_in_one_target_costs_the_others_nothing() {
     let readers: Vec<Arc<dyn Reader>> =
         vec![Arc::clone(&collector) as Arc<dyn Reader>, Arc::clone(&keeps) as Arc<dyn Reader>, Arc::new(Breaks)];
     let request = Request {
-        aims: Aim::all(&checked, &[], &env, &|_| Map::new()).expect("three targets"),
+        aims: Aim::all(&checked, &[], &env, &|_| Map::new()).expect("three targets").all,
+        unpicked: Vec::new(),
         checked,
         registry: REGISTRY,
         params: Map::new(),

@@ -4,7 +4,7 @@ use super::args::AimArgs;
 use super::exit::{Exit, Failure};
 use super::input::Given;
 use crate::plan::Checked;
-use crate::run::{Aim, Refused};
+use crate::run::{self, Aim, Refused};
 use crate::step::Env;
 use crate::value::Map;
 
@@ -13,6 +13,8 @@ pub struct Aims {
     /// The values of the parameters, without those that targets set.
     pub params: Map,
     pub all: Vec<Aim>,
+    /// The targets that the plan selects and the arguments left out.
+    pub unpicked: Vec<String>,
 }
 
 /// The targets that the plan selects and the arguments pick, with the values of their parameters.
@@ -23,7 +25,7 @@ pub fn aims(checked: &Checked, args: &AimArgs, env: &Env) -> Result<Aims, Failur
     let plan = checked.plan();
     let given = Given::read(plan, &args.param, args.params_file.as_deref())?;
     let found = Aim::all(checked, &args.target, env, &|target| given.over(plan, target).0);
-    let all = found.map_err(|refused| match refused {
+    let run::Aims { all, unpicked } = found.map_err(|refused| match refused {
         Refused::Pick(text) => Failure::usage(text),
         Refused::Env(text) => Failure { exit: Exit::Secret, text, hint: None },
         Refused::Select(text) => Failure { exit: Exit::Failed, text, hint: None },
@@ -40,7 +42,7 @@ pub fn aims(checked: &Checked, args: &AimArgs, env: &Env) -> Result<Aims, Failur
         }
     }
     if problems.is_empty() {
-        Ok(Aims { params: given.over(plan, None).0, all })
+        Ok(Aims { params: given.over(plan, None).0, all, unpicked })
     } else {
         Err(Failure::usage(problems.join("\nerror: ")))
     }

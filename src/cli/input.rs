@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+
+use super::args::Cli;
 use super::exit::Failure;
 use crate::diag;
 use crate::document::Document;
@@ -66,22 +69,8 @@ fn near(path: &Path) -> Option<String> {
     if let Some(name) = diag::nearest(word, names.iter().map(String::as_str)) {
         return Some(path.with_file_name(name).to_string_lossy().into_owned());
     }
-    let commands = [
-        "run",
-        "validate",
-        "doctor",
-        "explain",
-        "init",
-        "show",
-        "schema",
-        "steps",
-        "verify",
-        "restore",
-        "pin",
-        "completions",
-        "man",
-        "help",
-    ];
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().map(clap::Command::get_name).chain(["help"]);
     diag::nearest(word, commands).map(|c| format!("runplan {c}"))
 }
 
@@ -94,44 +83,17 @@ impl Given {
     /// # Errors
     /// Unknown names, values that do not fit: exit code 2, all of them at once, with what is missing.
     pub fn read(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Self, Failure> {
-        let mut problems = Vec::new();
-        let mut values = Map::new();
-        let mut refused = Vec::new();
-        let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
-            Ok(value) => {
-                values.retain(|(n, _): &(String, Value)| n != name);
-                values.push((name.to_owned(), value));
-            }
-            Err(problem) => {
-                refused.push(name.to_owned());
-                problems.push(format!("parameter `{name}`{from}: {problem}"));
-            }
-        };
-        let unknown = |name: &str| match diag::nearest(name, plan.params.names()) {
-            Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
-            None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
-        };
-        if let Some(path) = file {
-            let from = format!(" in `{}`", path.display());
-            for (name, json) in read_params_file(path)? {
-                let value = plan.params.get(&name).map_or_else(|| Err(unknown(&name)), |p| p.accept(&json));
-                set(&name, value, &from);
-            }
-        }
-        for text in given {
-            let Some((name, value)) = text.split_once('=') else {
-                return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
-            };
-            let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
-            set(name, value, "");
-        }
+        let (values, mut problems) = given_params(plan, given, file)?;
         let given = Self(values);
         if plan.targets.is_none() {
-            // Said once: a value that was refused is not also missing.
-            let missing = given.over(plan, None).1.into_iter().filter(|name| !refused.contains(name));
-            problems.extend(missing.map(|name| format!("parameter `{name}` is required: write `-p {name}=VALUE`")));
+            for name in given.over(plan, None).1 {
+                // Said once: a value that was refused is not also missing.
+                if !problems.iter().any(|p| p.starts_with(&format!("parameter `{name}`"))) {
+                    problems.push(format!("parameter `{name}` is required: write `-p {name}=VALUE`"));
+                }
+            }
         }
-        if problems.is_empty() { Ok(given) } else { Err(Failure::usage(problems.join("\nerror: "))) }
+        if problems.is_empty() { Ok(given) } else { Err(refused(&problems)) }
     }
 
     /// The values over those of the target, and these over the defaults; beside them the names that have no value.
@@ -147,6 +109,58 @@ impl Given {
         }
         (all, missing)
     }
+}
+
+/// The values of some of a plan's parameters, with the defaults of the others, for whoever looks for past runs: those that
+/// were given, and all that are known.
+///
+/// # Errors
+/// Unknown names and values that do not fit.
+pub fn some_params(plan: &Plan, given: &[String]) -> Result<(Map, Map), Failure> {
+    let (values, problems) = given_params(plan, given, None)?;
+    if !problems.is_empty() {
+        return Err(refused(&problems));
+    }
+    let others = plan.params.iter().filter(|(name, _)| !values.iter().any(|(n, _)| n == name));
+    let defaults = others.filter_map(|(name, p)| Some((name.to_owned(), Value::from(p.default.as_ref()?))));
+    let all = values.iter().cloned().chain(defaults).collect();
+    Ok((values, all))
+}
+
+fn refused(problems: &[String]) -> Failure {
+    Failure::usage(problems.join("\nerror: "))
+}
+
+/// The values that were given, with what is wrong with them.
+fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(Map, Vec<String>), Failure> {
+    let mut problems = Vec::new();
+    let mut values = Map::new();
+    let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
+        Ok(value) => {
+            values.retain(|(n, _): &(String, Value)| n != name);
+            values.push((name.to_owned(), value));
+        }
+        Err(problem) => problems.push(format!("parameter `{name}`{from}: {problem}")),
+    };
+    let unknown = |name: &str| match diag::nearest(name, plan.params.names()) {
+        Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
+        None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
+    };
+    if let Some(path) = file {
+        let from = format!(" in `{}`", path.display());
+        for (name, json) in read_params_file(path)? {
+            let value = plan.params.get(&name).map_or_else(|| Err(unknown(&name)), |p| p.accept(&json));
+            set(&name, value, &from);
+        }
+    }
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
+        };
+        let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
+        set(name, value, "");
+    }
+    Ok((values, problems))
 }
 
 fn declared(plan: &Plan) -> String {

@@ -83,6 +83,6 @@ fn start(plan: &serde_json::Value, params: Map, format: Format, terms: &Terms) -
     let outcome = plan::check(input, &REGISTRY);
     // A file name that is written like a template is the one thing that can be wrong with it.
     let checked = outcome.checked.ok_or_else(|| Failure::usage("the names given cannot be used in a plan"))?;
-    let aims = Aims { all: vec![Aim::whole(checked.clone(), params.clone())], params };
-    carry_out(Task { checked, aims, pick: Pick::default(), dry_run: false, format }, terms)
+    let aims = Aims { all: vec![Aim::whole(checked.clone(), params.clone())], params, unpicked: Vec::new() };
+    carry_out(Task { checked, aims, pick: Pick::default(), dry_run: false, format, reports: Vec::new() }, terms)
 }

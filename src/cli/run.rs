@@ -13,13 +13,18 @@ use crate::event::Reader;
 use crate::journal::Journal;
 use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
-use crate::run::{self, Ended, Pick, Request};
+use crate::run::{self, End, Ended, Pick, Request};
 use crate::step::Env;
 use crate::steps::REGISTRY;
 
 /// Runs a plan, or shows what a run would do.
 pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let path = plan_path(&args)?;
+    if let Some((_, same)) =
+        args.report.iter().enumerate().find(|(at, t)| args.report[..*at].iter().any(|o| o.file == t.file))
+    {
+        return Err(Failure::usage(format!("two reports would be written to `{}`", same.file.display())));
+    }
     let outcome = plan::check(input::read_plan(path)?, &REGISTRY);
     terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
     let Some(checked) = outcome.checked else {
@@ -30,7 +35,7 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
-    carry_out(Task { checked, aims, pick, dry_run: args.dry_run, format: args.format }, terms)
+    carry_out(Task { checked, aims, pick, dry_run: args.dry_run, format: args.format, reports: args.report }, terms)
 }
 
 /// A plan that was checked, with all that it takes to run it.
@@ -40,11 +45,13 @@ pub struct Task {
     pub pick: Pick,
     pub dry_run: bool,
     pub format: Format,
+    /// What else is written at its end.
+    pub reports: Vec<report::Target>,
 }
 
 /// Runs it, or shows what a run would do, and prints the result.
 pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
-    let Task { checked, aims, pick, dry_run, format } = task;
+    let Task { checked, aims, pick, dry_run, format, reports } = task;
     let collector = Arc::new(Collector::default());
     let mut readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(&collector) as Arc<dyn Reader>];
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
@@ -63,8 +70,18 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
         Format::Text => report::summary(&result, terms.out),
         Format::Json => serde_json::to_string_pretty(&result).map(|t| t + "\n").unwrap_or_default(),
     };
-    let exit = Exit::from(ended.end);
-    match terms.print(&text) {
+    let printed = terms.print(&text);
+    let mut end = ended.end;
+    for target in &reports {
+        if let Err(error) = target.write(&result) {
+            let hint = "its folder must be there, and be writable";
+            terms.error(&format!("the report `{}` cannot be written: {error}", target.file.display()), Some(hint));
+            // It hides nothing that is worse.
+            end = end.max(End::Journal);
+        }
+    }
+    let exit = Exit::from(end);
+    match printed {
         Err(error) if exit == Exit::Done => {
             let text = format!("the result cannot be written: {error}");
             Err(Failure { exit: Exit::State, text, hint: None })
@@ -80,6 +97,7 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         registry: REGISTRY,
         params: aims.params,
         aims: aims.all,
+        unpicked: aims.unpicked,
         env: environment(),
         host: host(),
         at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
@@ -114,7 +132,7 @@ pub fn environment() -> Env {
 }
 
 /// The name of this machine.
-fn host() -> String {
+pub fn host() -> String {
     #[cfg(unix)]
     {
         rustix::system::uname().nodename().to_string_lossy().into_owned()

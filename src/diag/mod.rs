@@ -9,7 +9,7 @@ mod text;
 
 use std::fmt;
 
-pub use data::{Report, github, gitlab, json, junit, lines, sarif};
+pub use data::{Report, github, gitlab, json, junit, lines, sarif, xml};
 pub use mend::mend;
 pub use text::render;
 

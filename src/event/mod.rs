@@ -13,7 +13,8 @@ use crate::step::{Failure, Level, Progress, Status};
 
 pub use text::{Said, lines, seconds, title};
 
-/// The version of the shape below.
+/// The version of the shape below. It grows when a reader of the old shape would misread the new one; a field that may
+/// be missing is added without that.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One fact, with its place in the run.
@@ -81,6 +82,10 @@ pub enum Fact {
         /// The values of the parameters, masked.
         params: serde_json::Value,
         steps: Vec<StepRef>,
+        /// The labels of the steps that the command line left out (`--only`, `--skip`, `--from` and the tags), and like
+        /// `target crm` the targets that it did not pick.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
         /// The targets that are taken, in a plan with targets.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         targets: Vec<String>,

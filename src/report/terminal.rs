@@ -29,7 +29,8 @@ pub struct Style {
 }
 
 impl Style {
-    pub(super) fn paint(self, code: &str, text: &str) -> String {
+    /// The text in the colour of an SGR code.
+    pub fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 

@@ -23,6 +23,15 @@ pub struct Aim {
     pub params: Map,
 }
 
+/// The targets of a run.
+#[derive(Debug, Clone)]
+pub struct Aims {
+    /// At least one.
+    pub all: Vec<Aim>,
+    /// Those that the plan selects and the command line left out.
+    pub unpicked: Vec<String>,
+}
+
 /// Why no run can begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
@@ -55,7 +64,7 @@ impl Aim {
         pick: &[String],
         env: &Env,
         params: &dyn Fn(Option<&Target>) -> Map,
-    ) -> Result<Vec<Self>, Refused> {
+    ) -> Result<Aims, Refused> {
         let all = checked.targets();
         let plan = checked.plan();
         if plan.targets.is_none() {
@@ -64,7 +73,7 @@ impl Aim {
                     "the plan `{}` has no targets, so `--target {word}` picks nothing",
                     plan.name
                 ))),
-                None => Ok(vec![Self::whole(checked.clone(), params(None))]),
+                None => Ok(Aims { all: vec![Self::whole(checked.clone(), params(None))], unpicked: Vec::new() }),
             };
         }
         let mut selected = Vec::new();
@@ -85,9 +94,16 @@ impl Aim {
                 return Err(Refused::Pick(picked.missing(&named, all)));
             }
         }
-        let taken = selected.into_iter().filter(|(t, _)| picks.is_empty() || picks.iter().any(|p| p.takes(t)));
         let bare = checked.bare();
-        Ok(taken.map(|(target, params)| Self::of(&bare, target, params)).collect())
+        let mut aims = Aims { all: Vec::new(), unpicked: Vec::new() };
+        for (target, params) in selected {
+            if picks.is_empty() || picks.iter().any(|p| p.takes(target)) {
+                aims.all.push(Self::of(&bare, target, params));
+            } else {
+                aims.unpicked.push(target.name.clone());
+            }
+        }
+        Ok(aims)
     }
 }
 

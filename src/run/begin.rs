@@ -5,11 +5,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Aim, Request, scope};
-use crate::files;
+use super::{Aim, Request, folder, scope};
 use crate::plan::Plan;
-use crate::step::Env;
-use crate::template::{self, Scope};
+use crate::template::Scope;
 use crate::value::{Map, Value};
 
 /// What all targets of a run share.
@@ -46,7 +44,7 @@ fn begin_as_new(request: &Request) -> Begun {
     let mut begun = Begun { id, started_at, clock, log_dir: PathBuf::new() };
     let plan = request.checked.plan();
     let scope = begun.ground(request, plan, &request.params);
-    begun.log_dir = log_dir(plan, &scope, &request.env).join(&plan.name).join(&begun.id);
+    begun.log_dir = folder::of_logs(plan, &scope, &request.env).join(&plan.name).join(&begun.id);
     begun
 }
 
@@ -78,21 +76,4 @@ impl Begun {
     pub fn log_file(&self, aim: &Aim) -> PathBuf {
         self.log_dir.join(format!("{}.log", aim.target.as_deref().unwrap_or("run")))
     }
-}
-
-/// The folder that `logs.dir` names, else the one in the user's state folder; absolute, so that it means the same
-/// wherever a step looks from.
-fn log_dir(plan: &Plan, scope: &Scope, env: &Env) -> PathBuf {
-    let given = plan.logs.dir.as_ref().and_then(|text| {
-        let mut scope = scope.clone();
-        // What the folder's name needs of secrets is refused by the checker; the rest is computed for it alone.
-        scope::set(&mut scope, "secrets", Value::Map(Map::new()));
-        scope::compute(&mut scope, plan, env);
-        match template::parse(text).ok()?.render(&scope) {
-            Ok(Value::Text(dir)) if !dir.is_empty() => Some(PathBuf::from(dir)),
-            _ => None,
-        }
-    });
-    let dir = given.unwrap_or_else(|| files::state_dir(env).join("logs"));
-    std::path::absolute(&dir).unwrap_or(dir)
 }

@@ -8,6 +8,7 @@ mod begin;
 mod doctor;
 mod emit;
 mod ending;
+mod folder;
 mod lock;
 mod logs;
 mod paths;
@@ -30,10 +31,11 @@ use crate::secret::Redactor;
 use crate::step::{Env, Failure, FailureKind, Level, Registry};
 use crate::value::{Map, Value};
 
-pub use aim::{Aim, Refused};
+pub use aim::{Aim, Aims, Refused};
 pub use attempt::quiet_panics;
 pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
+pub use folder::{default_logs, folder_of_runs};
 pub use pick::Pick;
 
 use begin::{Begun, begin};
@@ -51,6 +53,8 @@ pub struct Request {
     pub params: Map,
     /// What the plan is run for, at least one.
     pub aims: Vec<Aim>,
+    /// The targets that the plan selects and the command line left out.
+    pub unpicked: Vec<String>,
     /// The environment as it was when the program started.
     pub env: Env,
     /// The name of this machine.
@@ -107,7 +111,9 @@ pub async fn run(mut request: Request) -> Ended {
 
     let request = Arc::new(request);
     let done = targets::all(&request, &begun.id, &emitter, prepared.works).await;
-    if done.iter().all(|d| d.failure.is_none() && !d.handler_failed && !d.skipped) {
+    let good = done.iter().all(|d| d.failure.is_none() && !d.handler_failed && !d.skipped);
+    // A run of some steps or targets alone takes no place from a whole one, which may be the last that is known to be good.
+    if good && left_out(&request).is_empty() {
         logs::prune(&begun.log_dir, request.checked.plan().logs.keep, &emitter);
     }
     let end = finish(&request, &begun, &emitter, &done);
@@ -175,9 +181,18 @@ fn started(request: &Request, id: &str, dry_run: bool) -> Fact {
         pid: std::process::id(),
         dry_run,
         params: Value::Map(request.params.clone()).to_json(),
+        left_out: left_out(request),
         steps: plan.steps.iter().enumerate().map(|(i, s)| step_ref(Section::Steps, i, s, s.name.clone())).collect(),
         targets: request.aims.iter().filter_map(|a| a.target.clone()).collect(),
     }
+}
+
+/// The labels of the steps that the command line leaves out.
+fn left_out(request: &Request) -> Vec<String> {
+    let plan = request.checked.plan();
+    let steps = plan.steps.iter().enumerate().filter(|(i, s)| request.pick.refuses(plan, *i, s).is_some());
+    let steps = steps.map(|(i, s)| step_ref(Section::Steps, i, s, None).label);
+    steps.chain(request.unpicked.iter().map(|name| format!("target {name}"))).collect()
 }
 
 /// A step as events name it.
