@@ -223,6 +223,21 @@ fn mending_never_makes_a_plan_worse() {
     }
 }
 
+#[test]
+fn what_stands_in_an_included_file_is_not_mended_in_the_plan() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = "version: 1\nname: n\nparams: { keep: { type: integer, default: 5 } }\ntargets: { include: list.yaml }\nsteps:\n\
+                \x20 - uses: command\n    continue_on_error: yes\n    with: { argv: [echo, \"n ${{ params.keep }}\"] }\n";
+    let list = "- name: a\n  params:\n    keep: \"7\"\n";
+    std::fs::write(dir.path().join("plan.yaml"), plan).expect("a plan");
+    std::fs::write(dir.path().join("list.yaml"), list).expect("targets");
+    let output = runplan(dir.path()).args(["validate", "--fix", "plan.yaml"]).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert!(text(&output.stdout).contains("list.yaml:3:11"), "{}", said(&output));
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("a file");
+    assert_eq!((read("plan.yaml"), read("list.yaml")), (plan.replace("yes", "true"), list.to_owned()));
+}
+
 fn formatted(format: &str, paths: &[&str]) -> String {
     let mut command = runplan(&folder("bad"));
     text(&command.args(["validate", "--format", format]).args(paths).output().expect("the binary runs").stdout)

@@ -526,3 +526,22 @@ fn the_plan_of_the_documentation_is_valid() {
         assert!(said(&output).contains("RP0401"), "{to}: {}", said(&output));
     }
 }
+
+#[test]
+fn the_same_mail_of_two_targets_is_two_mails() {
+    let server = Server::start(&[]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = format!(
+        "version: 1\nname: night\nlogs: {{ dir: logs }}\ntargets: {{ max_parallel: 2, list: [{{ name: crm }}, {{ name: shop }}] }}\n\
+         defaults: {{ email: {{ smtp: {{ host: 127.0.0.1, port: {}, {CLEAR} }}, from: a@example.org, to: [dba@example.org] }} }}\n\
+         steps:\n  - {{ id: bad, uses: command, with: {{ argv: [\"false\"] }} }}\n\
+         on_failure:\n  - {{ uses: email, with: {{ subject: failed, body: 'look, please' }} }}\n",
+        server.port
+    );
+    let output = run(dir.path(), &plan, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let mails = server.mails();
+    assert_eq!(mails.len(), 2, "{}", said(&output));
+    // A mailbox takes two with one id for the same.
+    assert_ne!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
+}

@@ -77,6 +77,106 @@ fn the_report_for_junit_is_one() {
     }
 }
 
+/// A plan with a step of each end, in a folder of its own; gives what it printed.
+fn mixed(dir: &Path, arguments: &[&str]) -> Output {
+    let plan = "version: 1\nname: all\nparams: { db: { type: string, default: a } }\nlogs: { dir: logs }\nsteps:\n\
+        \x20 - { id: good, uses: command, with: { argv: [echo, 'a <b> & \\e[31m'] } }\n\
+        \x20 - { id: allowed, continue_on_error: true, uses: command, with: { argv: [sh, -c, 'echo \"x < y\" >&2; exit 4'] } }\n\
+        \x20 - { id: never, when: false, uses: command, with: { argv: [echo] } }\n\
+        \x20 - { id: late, timeout: 100ms, uses: command, with: { argv: [sleep, '20'] } }\n\
+        \x20 - { id: after, uses: command, with: { argv: [echo] } }\n\
+        finally:\n  - { id: tell, uses: command, with: { argv: ['false'] } }\n";
+    std::fs::write(dir.join("plan.yaml"), plan).expect("a plan");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runplan"));
+    command.current_dir(dir).env("XDG_STATE_HOME", dir.join("state"));
+    command.args(arguments).output().expect("the binary runs")
+}
+
+#[test]
+fn the_report_of_a_run_for_junit_is_one() {
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = mixed(dir.path(), &["plan.yaml", "--report", "junit:r.xml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let report = std::fs::read_to_string(dir.path().join("r.xml")).expect("a report");
+    let output = by_xsd(&report);
+    assert!(output.status.success(), "{}\n{report}", said(&output));
+    let document = roxmltree::Document::parse(&report).expect("XML");
+    let cases: Vec<String> = document
+        .descendants()
+        .filter(|n| n.has_tag_name("testcase"))
+        .map(|n| {
+            let inner = n.children().filter(roxmltree::Node::is_element).map(|c| c.tag_name().name());
+            format!("{}: {}", n.attribute("name").unwrap_or_default(), inner.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    let expected = [
+        "good: system-out",
+        "allowed: system-out",
+        "never: skipped",
+        "late: failure",
+        "after: skipped",
+        "finally: tell: failure",
+    ];
+    assert_eq!(cases, expected, "{report}");
+    // What the reader refuses of it.
+    for (from, to) in [("<properties>", "<facts>"), ("<skipped message=", "<skipped text="), (" tests=", " count=")] {
+        assert!(report.contains(from), "{from}");
+        let wrong = report
+            .replace(from, to)
+            .replace("</properties>", if to == "<facts>" { "</facts>" } else { "</properties>" });
+        assert!(said(&by_xsd(&wrong)).contains("DocumentInvalid"), "{from} as {to}");
+    }
+}
+
+/// Reads metrics as Prometheus' own client does: of each its type, labels and value.
+fn by_prometheus(text: &str) -> Output {
+    let variable =
+        std::env::var_os("RUNPLAN_TEST_PYTHON").expect("RUNPLAN_TEST_PYTHON: run `tests/sandbox cargo test`");
+    let script = "import json, sys; from prometheus_client.parser import text_string_to_metric_families as read\n\
+        print(json.dumps({s.name: [f.type, f.documentation, s.labels, s.value] for f in read(sys.stdin.read()) for s in f.samples}))";
+    let mut command = Command::new(variable);
+    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("python");
+    child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn the_metrics_are_what_prometheus_reads() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let odd = "a \"b\" \\ c";
+    let param = format!("db={odd}");
+    assert_eq!(mixed(dir.path(), &["plan.yaml", "-q", "-p", &param]).status.code(), Some(1));
+    let status = |arguments: &[&str]| {
+        let all = [&["status", "plan.yaml", "--format", "prometheus", "-p", &param], arguments].concat();
+        let output = mixed(dir.path(), &all);
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let (code, text) = status(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    let output = by_prometheus(&text);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let read: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let value = |metric: &str| {
+        let found = &read[format!("runplan_{metric}")];
+        assert_eq!(found[0], "gauge", "{metric}: {read}");
+        assert!(found[1].as_str().is_some_and(|help| !help.is_empty()), "{metric}: {read}");
+        assert_eq!(found[2], serde_json::json!({ "plan": "all", "param_db": odd }));
+        found[3].as_f64().expect("a number")
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    assert_eq!(value("last_success_timestamp_seconds"), 0.0);
+    assert_eq!(value("last_run_exit_code"), 1.0);
+    assert!((now - 600.0..=now).contains(&value("last_run_timestamp_seconds")), "{text}");
+    assert!((0.1..60.0).contains(&value("last_run_duration_seconds")), "{text}");
+    assert_eq!(value("running"), 0.0);
+    // With a limit it judges, too.
+    assert_eq!(status(&["--max-age", "1h"]).0, Some(1));
+    let output = by_prometheus(&text.replace("plan=\"all", "plan=all"));
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn the_schemas_say_where_they_are_from() {
     for file in std::fs::read_dir(Path::new("tests/schemas")).expect("the schemas").flatten() {

@@ -169,6 +169,7 @@ fn good_plans() -> Vec<String> {
         std::fs::read_to_string(root.join("tests/plans/ok/guarded.yaml")).expect("a plan"),
         std::fs::read_to_string(root.join("tests/plans/ok/spellings.yaml")).expect("a plan"),
     ];
+    all.push(std::fs::read_to_string(root.join("tests/plans/ok/targets.yaml")).expect("a plan"));
     // Everything that the values above read is in this one.
     all.push(
         "version: 1\nname: mutable\nparams:\n  dir: { type: string, default: backups }\n  keep: { type: integer, default: 5 }\n  \
@@ -196,14 +197,26 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         let value = param.default.as_ref().map_or_else(|| sample(param), Value::from);
         (name.to_owned(), value)
     });
-    let params = params.collect();
+    let params: runplan::value::Map = params.collect();
     let variables = ["ZIP", "PW", "HOME", "MAIL_ENTRY", "RUNPLAN_ZIP_PASSWORD", "RUNPLAN_SMTP_PASSWORD", "USER"];
     let mut env: Env = variables.into_iter().map(|n| (n.to_owned(), format!("value-of-{n}"))).collect();
     env.insert("PGHOST".to_owned(), "/nowhere".to_owned());
     let collector = Arc::new(Collector::default());
+    let of = |target: Option<&plan::Target>| {
+        let own = |name: &str| target.and_then(|t| t.params.get(name)).map(Value::from);
+        params.iter().map(|(name, value)| (name.clone(), own(name).unwrap_or_else(|| value.clone()))).collect()
+    };
+    let aims = match run::Aim::all(&checked, &[], &env, &of) {
+        Ok(aims) => aims,
+        // That none is selected is a warning.
+        Err(run::Refused::Pick(_) | run::Refused::Env(_)) => return Vec::new(),
+        Err(run::Refused::Select(problem)) => return vec![problem],
+    };
     let request = Request {
         checked,
         registry: REGISTRY,
+        aims: aims.all,
+        unpicked: Vec::new(),
         params,
         env,
         host: "here".to_owned(),

@@ -31,6 +31,7 @@ fn check_jsonschema(plan: &std::path::Path) -> std::process::Output {
 #[test]
 fn another_implementation_accepts_the_plans_and_rejects_the_broken_ones_as_we_do() {
     let plans: Vec<_> = std::fs::read_dir("plans").expect("the plans").flatten().map(|e| e.path()).collect();
+    let plans: Vec<_> = plans.into_iter().filter(|p| p.is_file()).collect();
     assert!(plans.len() >= 4, "{plans:?}");
     for plan in &plans {
         let output = check_jsonschema(plan);

@@ -1,8 +1,14 @@
 //! The command line as typed.
 
+mod past;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::report::Target;
+
+pub use past::{HistoryArgs, LogsArgs, StatusArgs, StatusFormat};
 
 /// A declarative job runner for people who keep PostgreSQL databases.
 ///
@@ -10,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 ///
 /// Progress and logs go to standard error, results to standard output.
 ///
-/// Exit codes: 0 done; 1 a step failed; 2 wrong command line; 73 a log or state file could not be written; 75 another run
+/// Exit codes: 0 done; 1 a step or a target failed; 2 wrong command line; 69 none of the plan's targets could be reached; 73 a log, report or state file could not be written; 75 another run
 /// holds the lock; 77 a secret or a permission is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
 /// terminated.
 #[derive(Debug, Parser)]
@@ -76,6 +82,27 @@ pub enum Command {
     Schema,
     /// List the executors, or show one with its parameters, outputs and an example
     Steps(StepsArgs),
+    /// List past runs, the newest last
+    ///
+    /// A run is `ok`, `warning` (done, with failures that the plan allows), `failed`, `running`, or `killed`: it has no
+    /// closing event, and its process is gone. Dry runs leave nothing and are not listed.
+    ///
+    /// Exit codes: 0 done; 2 wrong command line, or runs that cannot be read; 78 the plan is not valid.
+    History(HistoryArgs),
+    /// Print the log of a past run
+    ///
+    /// Exit codes: 0 done; 2 wrong command line: no such run, or more than one; 78 the plan is not valid.
+    Logs(LogsArgs),
+    /// Say whether the last good run of a plan is young enough, for cron, Nagios and Prometheus
+    ///
+    /// A good run is one that ended `ok` or `warning` and took all steps of the plan, for all targets that it selects: one
+    /// that left some out at the word of the command line (`--only`, `--skip`, `--from`, `--tags`, `--skip-tags`,
+    /// `--target`) is no proof, whereas a step that its own `when` skips is as the plan wants it. The age counts from the
+    /// end of the run. Dry runs leave nothing and do not count.
+    ///
+    /// Exit codes: 0 young enough; 1 too old, none, or runs that cannot be read; 2 wrong command line; 78 the plan is not
+    /// valid. To Nagios 1 is a warning; its `negate --warning=CRITICAL` makes it critical.
+    Status(StatusArgs),
     /// Read archives through and say whether they are good
     Verify(VerifyArgs),
     /// Restore an archive into a database, and compare it with what was dumped
@@ -88,18 +115,28 @@ pub enum Command {
     Man,
 }
 
-/// How to run a plan.
+/// What a plan is run for.
 #[derive(Debug, Args, Default)]
-pub struct RunArgs {
-    /// The plan file
-    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
-    pub plan: Option<PathBuf>,
+pub struct AimArgs {
     /// Set a parameter of the plan; read by its declared type
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
     /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub params_file: Option<PathBuf>,
+    /// Take only these targets: a name, a pattern of names like `crm-*`, or `label=value`
+    #[arg(short = 'l', long, value_name = "TARGET")]
+    pub target: Vec<String>,
+}
+
+/// How to run a plan.
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
     /// Show what would be done, with the real decisions, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -121,6 +158,9 @@ pub struct RunArgs {
     /// What to print on standard output at the end
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Write a report when the run is over, also when it failed: `json`, `junit` or `markdown`
+    #[arg(long, value_name = "KIND:FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
+    pub report: Vec<Target>,
 }
 
 /// What a run prints at its end.
@@ -189,12 +229,8 @@ pub struct ShowArgs {
     /// Render the templates, as far as their values are known before a run
     #[arg(long)]
     pub resolved: bool,
-    /// Set a parameter of the plan; read by its declared type
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
-    pub param: Vec<String>,
-    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub params_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
 }
 
 /// Which plan to look at.
@@ -203,12 +239,8 @@ pub struct DoctorArgs {
     /// The plan file
     #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
     pub plan: PathBuf,
-    /// Set a parameter of the plan; read by its declared type
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
-    pub param: Vec<String>,
-    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub params_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
     /// What to print on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
+use super::aims::aims;
 use super::args::{DoctorArgs, Format};
 use super::exit::{self, Exit, Failure};
 use super::input;
 use super::output::Terms;
-use super::run::{on_runtime, request};
+use super::run::{environment, on_runtime, request};
 use crate::diag;
 use crate::plan;
 use crate::report;
@@ -24,8 +25,8 @@ pub fn doctor(args: &DoctorArgs, terms: &Terms) -> Result<Exit, Failure> {
         terms.error(&format!("the plan `{}` is not valid; nothing was looked at", args.plan.display()), None);
         return Ok(Exit::Invalid);
     };
-    let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
-    let found = on_runtime(request(checked, params, Pick::default(), Vec::new()), run::doctor)?;
+    let aims = aims(&checked, &args.aim, &environment())?;
+    let found = on_runtime(request(checked, aims, Pick::default(), Vec::new()), run::doctor)?;
     let text = match args.format {
         Format::Text => report::needs(&found.plan, &found.needs, terms.verbosity, terms.out),
         Format::Json => {

@@ -8,6 +8,7 @@ pub enum Exit {
     Done,
     Failed,
     Usage,
+    Unreachable,
     State,
     Locked,
     Secret,
@@ -24,6 +25,7 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Unreachable => 69,
             Self::State => 73,
             Self::Locked => 75,
             Self::Secret => 77,
@@ -40,6 +42,7 @@ impl From<End> for Exit {
         match end {
             End::Done | End::Warnings => Self::Done,
             End::Failed => Self::Failed,
+            End::Unreachable => Self::Unreachable,
             End::Lock => Self::Locked,
             End::Journal => Self::State,
             End::Secret => Self::Secret,

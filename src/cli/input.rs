@@ -4,10 +4,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+
+use super::args::Cli;
 use super::exit::Failure;
 use crate::diag;
 use crate::document::Document;
-use crate::plan::{Input, Plan};
+use crate::plan::{Input, Plan, Target};
 use crate::value::{Map, Value};
 
 /// The largest plan that is read, in bytes: far more than anybody writes, far less than memory.
@@ -66,30 +69,70 @@ fn near(path: &Path) -> Option<String> {
     if let Some(name) = diag::nearest(word, names.iter().map(String::as_str)) {
         return Some(path.with_file_name(name).to_string_lossy().into_owned());
     }
-    let commands = [
-        "run",
-        "validate",
-        "doctor",
-        "explain",
-        "init",
-        "show",
-        "schema",
-        "steps",
-        "verify",
-        "restore",
-        "pin",
-        "completions",
-        "man",
-        "help",
-    ];
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().map(clap::Command::get_name).chain(["help"]);
     diag::nearest(word, commands).map(|c| format!("runplan {c}"))
 }
 
-/// The values of a plan's parameters: the defaults, over them the file, over that `-p`.
+/// The values of a plan's parameters that were given by hand: those of the file, over them `-p`.
+pub struct Given(Map);
+
+impl Given {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Unknown names, values that do not fit: exit code 2, all of them at once, with what is missing.
+    pub fn read(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Self, Failure> {
+        let (values, mut problems) = given_params(plan, given, file)?;
+        let given = Self(values);
+        if plan.targets.is_none() {
+            for name in given.over(plan, None).1 {
+                // Said once: a value that was refused is not also missing.
+                if !problems.iter().any(|p| p.starts_with(&format!("parameter `{name}`"))) {
+                    problems.push(format!("parameter `{name}` is required: write `-p {name}=VALUE`"));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(given) } else { Err(refused(&problems)) }
+    }
+
+    /// The values over those of the target, and these over the defaults; beside them the names that have no value.
+    pub fn over(&self, plan: &Plan, target: Option<&Target>) -> (Map, Vec<String>) {
+        let (mut all, mut missing) = (Map::new(), Vec::new());
+        for (name, param) in plan.params.iter() {
+            let given = self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+            let of_target = || target.and_then(|t| t.params.get(name)).map(Value::from);
+            match given.or_else(of_target).or_else(|| param.default.as_ref().map(Value::from)) {
+                Some(value) => all.push((name.to_owned(), value)),
+                None => missing.push(name.to_owned()),
+            }
+        }
+        (all, missing)
+    }
+}
+
+/// The values of some of a plan's parameters, with the defaults of the others, for whoever looks for past runs: those that
+/// were given, and all that are known.
 ///
 /// # Errors
-/// Unknown names, values that do not fit, required ones that are missing: exit code 2, all of them at once.
-pub fn read_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Map, Failure> {
+/// Unknown names and values that do not fit.
+pub fn some_params(plan: &Plan, given: &[String]) -> Result<(Map, Map), Failure> {
+    let (values, problems) = given_params(plan, given, None)?;
+    if !problems.is_empty() {
+        return Err(refused(&problems));
+    }
+    let others = plan.params.iter().filter(|(name, _)| !values.iter().any(|(n, _)| n == name));
+    let defaults = others.filter_map(|(name, p)| Some((name.to_owned(), Value::from(p.default.as_ref()?))));
+    let all = values.iter().cloned().chain(defaults).collect();
+    Ok((values, all))
+}
+
+fn refused(problems: &[String]) -> Failure {
+    Failure::usage(problems.join("\nerror: "))
+}
+
+/// The values that were given, with what is wrong with them.
+fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(Map, Vec<String>), Failure> {
     let mut problems = Vec::new();
     let mut values = Map::new();
     let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
@@ -117,17 +160,7 @@ pub fn read_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result
         let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
         set(name, value, "");
     }
-    let mut all = Map::new();
-    for (name, param) in plan.params.iter() {
-        match (values.iter().find(|(n, _)| n == name), &param.default) {
-            (Some((_, value)), _) => all.push((name.to_owned(), value.clone())),
-            (None, Some(default)) => all.push((name.to_owned(), Value::from(default))),
-            // Said once: a value that was refused is not also missing.
-            (None, None) if problems.iter().any(|p| p.starts_with(&format!("parameter `{name}`"))) => {}
-            (None, None) => problems.push(format!("parameter `{name}` is required: write `-p {name}=VALUE`")),
-        }
-    }
-    if problems.is_empty() { Ok(all) } else { Err(Failure::usage(problems.join("\nerror: "))) }
+    Ok((values, problems))
 }
 
 fn declared(plan: &Plan) -> String {

@@ -1,18 +1,23 @@
 //! Arguments, wiring, signals, exit codes: the only room that knows the executors and all the readers.
 
+mod aims;
 mod args;
 mod docs;
 mod doctor;
 mod exit;
 mod explain;
+mod history;
 mod init;
 mod input;
+mod logs;
 mod output;
+mod past;
 mod pin;
 mod proof;
 mod run;
 mod show;
 mod signals;
+mod status;
 mod validate;
 
 use std::ffi::OsString;
@@ -76,6 +81,9 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
         Some(Command::Show(show)) => show::show(&show, terms),
         Some(Command::Schema) => docs::schema(terms),
         Some(Command::Steps(steps)) => docs::steps(steps.name.as_deref(), terms),
+        Some(Command::History(args)) => history::history(&args, terms),
+        Some(Command::Logs(args)) => logs::logs(&args, terms),
+        Some(Command::Status(args)) => status::status(&args, terms),
         Some(Command::Verify(args)) => proof::verify(&args, terms),
         Some(Command::Restore(args)) => proof::restore(&args, terms),
         Some(Command::Pin(args)) => pin::pin(&args, terms),

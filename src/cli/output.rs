@@ -41,6 +41,18 @@ impl Terms {
         }
     }
 
+    /// Writes what a file holds to standard output, as it is. A pipe that was closed is no failure.
+    ///
+    /// # Errors
+    /// What keeps it from being read or written.
+    pub fn copy(&self, mut from: impl io::Read) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match io::copy(&mut from, &mut out).and_then(|_| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
     /// Says on standard error what went wrong, and what to do.
     pub fn error(&self, text: &str, hint: Option<&str>) {
         let (start, end) = if self.err.color { ("\x1b[31;1m", "\x1b[0m") } else { ("", "") };

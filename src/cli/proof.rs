@@ -4,13 +4,14 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::aims::Aims;
 use super::args::{Format, PasswordArgs, RestoreArgs, VerifyArgs};
 use super::exit::{Exit, Failure};
 use super::output::Terms;
 use super::run::{Task, carry_out};
 use crate::archive::{LIMIT, Record};
 use crate::plan::{self, Input};
-use crate::run::Pick;
+use crate::run::{Aim, Pick};
 use crate::steps::REGISTRY;
 use crate::value::{Map, Value};
 
@@ -82,5 +83,6 @@ fn start(plan: &serde_json::Value, params: Map, format: Format, terms: &Terms) -
     let outcome = plan::check(input, &REGISTRY);
     // A file name that is written like a template is the one thing that can be wrong with it.
     let checked = outcome.checked.ok_or_else(|| Failure::usage("the names given cannot be used in a plan"))?;
-    carry_out(Task { checked, params, pick: Pick::default(), dry_run: false, format }, terms)
+    let aims = Aims { all: vec![Aim::whole(checked.clone(), params.clone())], params, unpicked: Vec::new() };
+    carry_out(Task { checked, aims, pick: Pick::default(), dry_run: false, format, reports: Vec::new() }, terms)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::aims::{Aims, aims};
 use super::args::{Format, RunArgs};
 use super::exit::{self, Exit, Failure};
 use super::output::Terms;
@@ -12,46 +13,52 @@ use crate::event::Reader;
 use crate::journal::Journal;
 use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
-use crate::run::{self, Ended, Pick, Request};
+use crate::run::{self, End, Ended, Pick, Request};
 use crate::step::Env;
 use crate::steps::REGISTRY;
-use crate::value::Map;
 
 /// Runs a plan, or shows what a run would do.
 pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let path = plan_path(&args)?;
+    if let Some((_, same)) =
+        args.report.iter().enumerate().find(|(at, t)| args.report[..*at].iter().any(|o| o.file == t.file))
+    {
+        return Err(Failure::usage(format!("two reports would be written to `{}`", same.file.display())));
+    }
     let outcome = plan::check(input::read_plan(path)?, &REGISTRY);
     terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
     let Some(checked) = outcome.checked else {
         terms.error(&format!("the plan `{}` is not valid; nothing was run", path.display()), None);
         return Ok(Exit::Invalid);
     };
-    let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
+    let aims = aims(&checked, &args.aim, &environment())?;
     let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
-    carry_out(Task { checked, params, pick, dry_run: args.dry_run, format: args.format }, terms)
+    carry_out(Task { checked, aims, pick, dry_run: args.dry_run, format: args.format, reports: args.report }, terms)
 }
 
 /// A plan that was checked, with all that it takes to run it.
 pub struct Task {
     pub checked: Checked,
-    pub params: Map,
+    pub aims: Aims,
     pub pick: Pick,
     pub dry_run: bool,
     pub format: Format,
+    /// What else is written at its end.
+    pub reports: Vec<report::Target>,
 }
 
 /// Runs it, or shows what a run would do, and prints the result.
 pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
-    let Task { checked, params, pick, dry_run, format } = task;
+    let Task { checked, aims, pick, dry_run, format, reports } = task;
     let collector = Arc::new(Collector::default());
     let mut readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(&collector) as Arc<dyn Reader>];
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
     if !dry_run || terms.verbosity == Verbosity::Verbose {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
-    let request = request(checked, params, pick, readers);
+    let request = request(checked, aims, pick, readers);
     let ended: Ended = match dry_run {
         true => on_runtime(request, run::preview)?,
         false => on_runtime(request, run::run)?,
@@ -63,8 +70,18 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
         Format::Text => report::summary(&result, terms.out),
         Format::Json => serde_json::to_string_pretty(&result).map(|t| t + "\n").unwrap_or_default(),
     };
-    let exit = Exit::from(ended.end);
-    match terms.print(&text) {
+    let printed = terms.print(&text);
+    let mut end = ended.end;
+    for target in &reports {
+        if let Err(error) = target.write(&result) {
+            let hint = "its folder must be there, and be writable";
+            terms.error(&format!("the report `{}` cannot be written: {error}", target.file.display()), Some(hint));
+            // It hides nothing that is worse.
+            end = end.max(End::Journal);
+        }
+    }
+    let exit = Exit::from(end);
+    match printed {
         Err(error) if exit == Exit::Done => {
             let text = format!("the result cannot be written: {error}");
             Err(Failure { exit: Exit::State, text, hint: None })
@@ -74,11 +91,13 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
 }
 
 /// Everything that a run of the plan needs, found or made.
-pub fn request(checked: Checked, params: Map, pick: Pick, readers: Vec<Arc<dyn Reader>>) -> Request {
+pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Reader>>) -> Request {
     Request {
         checked,
         registry: REGISTRY,
-        params,
+        params: aims.params,
+        aims: aims.all,
+        unpicked: aims.unpicked,
         env: environment(),
         host: host(),
         at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
@@ -113,7 +132,7 @@ pub fn environment() -> Env {
 }
 
 /// The name of this machine.
-fn host() -> String {
+pub fn host() -> String {
     #[cfg(unix)]
     {
         rustix::system::uname().nodename().to_string_lossy().into_owned()

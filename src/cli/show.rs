@@ -1,12 +1,14 @@
 //! `runplan show`: the effective plan, each value with where it came from.
 
+use super::aims::aims;
 use super::args::ShowArgs;
 use super::exit::{Exit, Failure};
 use super::output::Terms;
 use super::{input, run};
-use crate::diag::{self, SourceId, Sources};
+use crate::diag::{self, Sources, Span};
 use crate::document::{Document, Node};
 use crate::plan::{self, Plan, StepPlan, When};
+use crate::run::Aim;
 use crate::secret::{MASK, Secret};
 use crate::step::Env;
 use crate::steps::REGISTRY;
@@ -27,28 +29,44 @@ const VARIABLES: [(&str, &str); 8] = [
 
 /// Prints the plan as a run would take it. Fetches no secret and asks no server.
 pub fn show(args: &ShowArgs, terms: &Terms) -> Result<Exit, Failure> {
-    let given = input::read_plan(&args.plan)?;
-    let (name, text) = (given.name.clone(), given.text.clone());
-    let outcome = plan::check(given, &REGISTRY);
+    let outcome = plan::check(input::read_plan(&args.plan)?, &REGISTRY);
     terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
     let Some(checked) = outcome.checked else {
         terms.error(&format!("the plan `{}` is not valid", args.plan.display()), None);
         return Ok(Exit::Invalid);
     };
-    let params = input::read_params(checked.plan(), &args.param, args.params_file.as_deref())?;
-    let mut sources = Sources::default();
-    let source = sources.add(name, text.clone());
-    let Some(document) = Document::parse(source, &text).0 else { return Ok(Exit::Invalid) };
     let env = run::environment();
-    let mut page = Page { sources, source, root: document.root, lines: Vec::new() };
-    let scope = scope(checked.plan(), checked.dir(), params, &env);
-    page.plan(checked.plan(), &scope, &env, args);
+    let aims = aims(&checked, &args.aim, &env)?;
+    // The second text is that of the targets which the plan includes.
+    let parsed = outcome.sources.iter().filter_map(|(id, s)| Document::parse(id, &s.text).0).map(|d| d.root);
+    let roots: Vec<Node> = parsed.collect();
+    let Some(root) = roots.first() else { return Ok(Exit::Invalid) };
+    let items = match roots.get(1) {
+        Some(included) => included.items(),
+        None => root.at("/targets/list").map(|(list, _)| list.items()).unwrap_or_default(),
+    };
+    // Without a pick a plan with targets is shown as it is for all of them.
+    let whole = Aim::whole(checked.clone(), aims.params);
+    let shown = if args.aim.target.is_empty() { std::slice::from_ref(&whole) } else { aims.all.as_slice() };
+    let mut text = String::new();
+    for aim in shown {
+        let named =
+            |item: &&Node| aim.target.is_some() && item.get("name").and_then(Node::text) == aim.target.as_deref();
+        let target = items.iter().find(named);
+        let mut page = Page { sources: &outcome.sources, root, target, lines: Vec::new() };
+        page.plan(aim, &scope(aim, &env), &env, args);
+        if aim.target.is_none() {
+            page.targets(items);
+        }
+        text += &format!("{}{}", if text.is_empty() { "" } else { "\n" }, page.text());
+    }
     let failed = |e: std::io::Error| Failure { exit: Exit::State, text: e.to_string(), hint: None };
-    terms.print(&page.text()).map_err(failed).map(|()| Exit::Done)
+    terms.print(&text).map_err(failed).map(|()| Exit::Done)
 }
 
 /// The scope of a run, with a name in `< >` where only the run knows a value.
-fn scope(plan: &Plan, dir: &std::path::Path, params: Map, env: &Env) -> Scope {
+fn scope(aim: &Aim, env: &Env) -> Scope {
+    let (plan, dir, params) = (aim.checked.plan(), aim.checked.dir(), aim.params.clone());
     let later = |path: &str| Value::Text(format!("<{path}>"));
     let map = |root: &str, names: &[&str]| {
         Value::Map(names.iter().map(|n| ((*n).to_owned(), later(&format!("{root}.{n}")))).collect())
@@ -73,6 +91,13 @@ fn scope(plan: &Plan, dir: &std::path::Path, params: Map, env: &Env) -> Scope {
             ("vars".to_owned(), Value::Map(Map::new())),
         ],
     };
+    if plan.targets.is_some() {
+        let target = aim.target.as_ref().map_or(Value::Unknown, |name| {
+            let name = ("name".to_owned(), Value::Text(name.clone()));
+            Value::Map(vec![name, ("labels".to_owned(), Value::Map(aim.labels.clone()))])
+        });
+        scope.roots.push(("target".to_owned(), target));
+    }
     // Each after what it reads: what reads something that is not there yet has its turn in a later round.
     let mut open: Vec<Option<&String>> = std::iter::once(None).chain(plan.vars.keys().map(Some)).collect();
     while !open.is_empty() {
@@ -110,28 +135,43 @@ fn scope(plan: &Plan, dir: &std::path::Path, params: Map, env: &Env) -> Scope {
     scope
 }
 
-struct Page {
-    sources: Sources,
-    source: SourceId,
-    root: Node,
+struct Page<'a> {
+    sources: &'a Sources,
+    root: &'a Node,
+    /// The target that the plan is shown for.
+    target: Option<&'a Node>,
     /// What stands at the left, and where it came from.
     lines: Vec<(String, String)>,
 }
 
-impl Page {
-    fn plan(&mut self, plan: &Plan, scope: &Scope, env: &Env, args: &ShowArgs) {
+impl Page<'_> {
+    fn plan(&mut self, aim: &Aim, scope: &Scope, env: &Env, args: &ShowArgs) {
+        let plan = aim.checked.plan();
         self.value("", "name", &plan.name.as_str().into(), &self.at("/name"));
+        if let Some(name) = &aim.target {
+            let from = self.target.map_or_else(String::new, |t| self.place(t.span));
+            self.value("", "target", &Value::Text(name.clone()), &from);
+            let labels = Value::Map(aim.labels.clone());
+            if !aim.labels.is_empty() {
+                self.value("  ", "labels", &labels, &self.of_target("/labels").unwrap_or_default());
+            }
+        }
         self.heading("params:", plan.params.iter().next().is_some());
-        let given: Vec<&str> = args.param.iter().filter_map(|p| p.split('=').next()).collect();
+        let given: Vec<&str> = args.aim.param.iter().filter_map(|p| p.split('=').next()).collect();
         for (name, param) in plan.params.iter() {
             let value = scope.roots.iter().find(|(k, _)| k == "params").and_then(|(_, p)| p.get(name)).cloned();
             let value = value.unwrap_or(Value::Unknown);
             let from = if given.contains(&name) {
                 "-p".to_owned()
+            } else if let Some(at) = self.of_target(&format!("/params/{}", escaped(name))).filter(|_| {
+                let own = self.target.and_then(|t| t.get("params")).and_then(|p| p.get(name));
+                own.is_some_and(|own| Value::from(&own.to_json()) == value)
+            }) {
+                format!("target, {at}")
             } else if param.default.as_ref().is_some_and(|d| Value::from(d) == value) {
                 format!("default, {}", self.at(&format!("/params/{}/default", escaped(name))))
             } else {
-                args.params_file.as_ref().map_or_else(String::new, |f| f.display().to_string())
+                args.aim.params_file.as_ref().map_or_else(String::new, |f| f.display().to_string())
             };
             self.value("  ", name, &value, &from);
         }
@@ -172,7 +212,9 @@ impl Page {
         for (key, value) in settings {
             let pointer = format!("/database/{key}");
             let variable = VARIABLES.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
-            let from = if self.root.at(&pointer).is_some() {
+            let from = if let Some(at) = self.of_target(&pointer) {
+                format!("target, {at}")
+            } else if self.root.at(&pointer).is_some() {
                 self.at(&pointer)
             } else if let Some(set) = variable.filter(|v| env.get(*v).is_some_and(|t| !t.is_empty())) {
                 format!("env {set}")
@@ -239,9 +281,27 @@ impl Page {
 
     /// Where a key or value stands, as `file:line`.
     fn at(&self, pointer: &str) -> String {
-        let Some((node, key)) = self.root.at(pointer) else { return String::new() };
-        let place = self.sources.place(key.unwrap_or(node.span));
-        format!("{}:{}", self.sources.get(self.source).name, place.line)
+        self.root.at(pointer).map_or_else(String::new, |(node, key)| self.place(key.unwrap_or(node.span)))
+    }
+
+    /// The same below the target; none when it does not say that.
+    fn of_target(&self, pointer: &str) -> Option<String> {
+        self.target?.at(pointer).map(|(node, key)| self.place(key.unwrap_or(node.span)))
+    }
+
+    fn place(&self, span: Span) -> String {
+        let place = self.sources.place(span);
+        format!("{}:{}", place.file, place.line)
+    }
+
+    /// The targets by name.
+    fn targets(&mut self, items: &[Node]) {
+        self.heading("targets:", !items.is_empty());
+        for item in items {
+            let name = item.get("name").and_then(Node::text).unwrap_or_default();
+            let about = item.get("description").and_then(Node::text).map(|d| format!(": {d}")).unwrap_or_default();
+            self.lines.push((format!("  - {name}{about}"), self.place(item.span)));
+        }
     }
 
     fn text(&self) -> String {

@@ -17,17 +17,20 @@ const ROUNDS: usize = 8;
 /// Checks the plans that the paths name.
 pub fn validate(args: &ValidateArgs, terms: &Terms) -> Result<Exit, Failure> {
     let mut files = Vec::new();
+    let mut named = Vec::new();
     for path in &args.paths {
         let before = files.len();
+        named.extend(path.is_file().then_some(before));
         walk(path, &mut files)?;
         if files.len() == before {
             return Err(Failure::usage(format!("there is no `*.yaml` or `*.yml` in the folder `{}`", path.display())));
         }
     }
-    let mut reports = Vec::new();
+    let mut reports: Vec<(usize, Report)> = Vec::new();
     let mut unread = false;
     let mut mended = 0;
-    for file in &files {
+    let mut included: Vec<PathBuf> = Vec::new();
+    for (at, file) in files.iter().enumerate() {
         // One that cannot be read hides no finding of another.
         let input = match input::read_plan(file) {
             Ok(input) => input,
@@ -46,8 +49,15 @@ pub fn validate(args: &ValidateArgs, terms: &Terms) -> Result<Exit, Failure> {
         };
         let name = input.name.clone();
         let outcome = plan::check(input, &REGISTRY);
-        reports.push(Report { name, sources: outcome.sources, findings: outcome.findings });
+        let others = outcome.sources.iter().skip(1).filter_map(|(_, s)| std::fs::canonicalize(&s.name).ok());
+        included.extend(others);
+        reports.push((at, Report { name, sources: outcome.sources, findings: outcome.findings }));
     }
+    // A file of targets that lies in a folder of plans is checked with the plan that includes it.
+    reports.retain(|(at, _)| {
+        named.contains(at) || !std::fs::canonicalize(&files[*at]).is_ok_and(|path| included.contains(&path))
+    });
+    let reports: Vec<Report> = reports.into_iter().map(|(_, report)| report).collect();
     let text = match args.format {
         FindingFormat::Text => reports.iter().map(|r| diag::render(&r.sources, &r.findings, terms.out.color)).collect(),
         FindingFormat::Json => diag::json(&reports),

@@ -236,7 +236,8 @@ pub fn junit(reports: &[Report], deny_warnings: bool) -> String {
     out + "  </testsuite>\n</testsuites>\n"
 }
 
-fn xml(text: &str) -> String {
+/// A text as XML takes it: between tags and in an attribute.
+pub fn xml(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
         .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'))

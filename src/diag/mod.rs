@@ -9,7 +9,7 @@ mod text;
 
 use std::fmt;
 
-pub use data::{Report, github, gitlab, json, junit, lines, sarif};
+pub use data::{Report, github, gitlab, json, junit, lines, sarif, xml};
 pub use mend::mend;
 pub use text::render;
 
@@ -84,6 +84,11 @@ impl Sources {
         let lines = lines.collect();
         self.0.push(Source { name: name.into(), text, lines });
         SourceId(u16::try_from(self.0.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    /// The texts, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        self.0.iter().enumerate().map(|(i, s)| (SourceId(u16::try_from(i).unwrap_or(u16::MAX)), s))
     }
 
     /// The text with that id.

@@ -4,6 +4,8 @@
 
 mod text;
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +13,8 @@ use crate::step::{Failure, Level, Progress, Status};
 
 pub use text::{Said, lines, seconds, title};
 
-/// The version of the shape below.
+/// The version of the shape below. It grows when a reader of the old shape would misread the new one; a field that may
+/// be missing is added without that.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One fact, with its place in the run.
@@ -79,6 +82,22 @@ pub enum Fact {
         /// The values of the parameters, masked.
         params: serde_json::Value,
         steps: Vec<StepRef>,
+        /// The labels of the steps that the command line left out (`--only`, `--skip`, `--from` and the tags), and like
+        /// `target crm` the targets that it did not pick.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
+        /// The targets that are taken, in a plan with targets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        targets: Vec<String>,
+    },
+    /// A target began, in a plan with targets.
+    TargetStarted {
+        /// The values of the parameters, masked.
+        params: serde_json::Value,
+        /// The name of the database.
+        database: Option<String>,
+        /// The log of this target alone, in the folder of the run.
+        log_file: Option<PathBuf>,
     },
     /// A step began an attempt.
     StepStarted { step: StepRef, attempt: u32 },
@@ -109,6 +128,18 @@ pub enum Fact {
     },
     /// The steps are over and this is what the run failed at; handlers follow.
     Failed { failure: Failure },
+    /// A target ended.
+    TargetFinished {
+        status: Status,
+        /// That of a run over this target alone.
+        exit_code: u8,
+        seconds: f64,
+        warnings: u32,
+        failure: Option<Failure>,
+        /// Why it was skipped.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The run ended; always the last event.
     RunFinished { result: Outcome, exit_code: u8, seconds: f64, warnings: u32, failure: Option<Failure> },
 }

@@ -115,12 +115,34 @@ pub fn lines(fact: &Fact) -> Vec<Said> {
             lines.extend(failure.hint.iter().map(|h| said("run", Level::Warn, format!("help: {h}"))));
             lines
         }
+        Fact::TargetStarted { database, .. } => {
+            let of = database.as_ref().map(|d| format!(": database `{d}`")).unwrap_or_default();
+            vec![Said { heading: true, ..said("target", Level::Info, format!("begins{of}")) }]
+        }
+        Fact::TargetFinished { status, seconds: took, warnings, failure, reason, .. } => {
+            let took = seconds(*took);
+            let word = status.word().replace('_', " ");
+            let text = match (failure, reason) {
+                (Some(f), _) if f.step != "-" => format!("{word} at {} after {took}", f.step),
+                (Some(_), _) => format!("{word} after {took}"),
+                (None, Some(reason)) => format!("{word}: {reason}"),
+                (None, None) if *warnings > 0 => {
+                    format!("done in {took} with {warnings} warning{}", if *warnings == 1 { "" } else { "s" })
+                }
+                (None, None) => format!("{word} in {took}"),
+            };
+            let level = if *status == Status::Ok { Level::Info } else { Level::Warn };
+            vec![Said { heading: true, ..said("target", level, text) }]
+        }
         Fact::RunFinished { result, exit_code, seconds: took, warnings, failure } => {
             let took = seconds(*took);
             let text = match (result, failure) {
                 (Outcome::Ok, _) => format!("ok in {took}"),
                 (Outcome::Warning, _) => {
                     format!("done in {took} with {warnings} warning{}", if *warnings == 1 { "" } else { "s" })
+                }
+                (Outcome::Failed, Some(f)) if f.step == "-" => {
+                    format!("failed after {took}, exit code {exit_code}: {}", f.error)
                 }
                 (Outcome::Failed, Some(f)) => format!("failed at {} after {took}, exit code {exit_code}", f.step),
                 (Outcome::Failed, None) => format!("failed after {took}, exit code {exit_code}"),

@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
@@ -65,6 +67,50 @@ impl Lock {
     }
 }
 
+/// Whether somebody holds the lock of a file. The lock is taken for a moment to see, so whoever makes a file and locks it
+/// tries more than once.
+///
+/// # Errors
+/// It is no file or cannot be opened, or the file system knows no locks.
+pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+    // A pipe of that name would be waited for.
+    if !path.symlink_metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    match File::open(path)?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Locks a file that was just made. Some file systems know no locks; it is then not locked.
+pub(crate) fn hold(file: &File) {
+    for _ in 0..HOLD_TRIES {
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How often a lock is tried that only someone who looks can hold.
+const HOLD_TRIES: usize = 40;
+
+/// Whether there is a process of this number.
+pub(crate) fn lives(pid: u32) -> bool {
+    #[cfg(unix)]
+    {
+        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = pid;
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +127,29 @@ mod tests {
         assert!(matches!(Lock::try_acquire(&env, "a|c", "nightly", "r3"), Ok(Attempt::Held(_))));
         drop(lock);
         assert!(matches!(Lock::try_acquire(&env, "a|b", "nightly", "r4"), Ok(Attempt::Held(_))));
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_holding_a_lock() {
+        let made = tempfile::NamedTempFile::new().expect("a temporary file");
+        assert!(is_locked(made.path()).is_ok_and(|l| !l));
+        let looker = File::open(made.path()).expect("the file");
+        looker.lock_shared().expect("it looks");
+        let looks = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(looker);
+        });
+        hold(made.as_file());
+        looks.join().expect("it ends");
+        assert!(is_locked(made.path()).is_ok_and(|l| l));
+        assert!(is_locked(made.path().parent().expect("its folder")).is_err());
+    }
+
+    #[test]
+    fn a_process_lives_until_it_has_ended() {
+        assert!(lives(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().expect("a program");
+        child.wait().expect("it ends");
+        assert!(!lives(child.id()) && !lives(0));
     }
 }

@@ -27,7 +27,9 @@ pub use globbing::expand;
 pub use inflow::{Arrival, Inflow};
 pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock, name_of_key};
+pub(crate) use lock::{hold, is_locked, lives};
 pub use preflight::{folder, nearest, writable};
+pub(crate) use publish::put;
 pub use publish::{Partial, replace};
 pub use scratch::Scratch;
 pub use space::{free, is_mount};
@@ -87,9 +89,7 @@ pub(crate) fn remove_run_dir(root: &Path, name: &str) -> io::Result<()> {
     if !dir.symlink_metadata()?.is_dir() {
         return Err(io::Error::other("it is no folder"));
     }
-    if let Ok(events) = std::fs::File::open(dir.join("events.jsonl"))
-        && matches!(events.try_lock(), Err(std::fs::TryLockError::WouldBlock))
-    {
+    if is_locked(&dir.join("events.jsonl")).is_ok_and(|locked| locked) {
         return Err(io::Error::other("its run still goes on"));
     }
     std::fs::remove_dir_all(dir)

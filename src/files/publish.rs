@@ -92,10 +92,34 @@ impl Drop for Partial {
 pub fn replace(_: &Touch, path: &Path, text: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     super::make_private_dir(dir)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    put(path, text, 0o600)
+}
+
+/// Puts a text under a name in place of the file that had it, in one step. Something else than a file is not replaced.
+///
+/// # Errors
+/// The folder is missing or cannot be written, or the name is that of no file.
+pub(crate) fn put(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    if path.metadata().is_ok_and(|m| !m.is_file()) {
+        return Err(io::Error::other("it is there and is no file"));
+    }
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".runplan-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = builder.tempfile_in(dir).map_err(bare)?;
     io::Write::write_all(&mut file, text)?;
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// The error of the system itself, without the passing name that was tried.
+fn bare(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|e| e.source()).and_then(|e| e.downcast_ref::<io::Error>());
+    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Removes what killed runs left of the same file: the same name with the id of another run, still under its passing

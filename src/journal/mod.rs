@@ -1,113 +1,20 @@
-//! The journal of a run: a folder with `events.jsonl`, one event a line, and `run.log`, the same for people. Each line
-//! is handed to the system as it happens; the closing event is flushed to the disk.
+//! The journal of runs: a folder `<logs>/<plan>/<run id>/` for each, with `events.jsonl`, one event a line, and `run.log`,
+//! the same for people; a plan with targets has a log for each of them too, `<target>.log`. Written as a run goes on, read for `history`, `logs` and `status`.
 //!
-//! A folder without its closing event is a run that was killed.
+//! A folder without its closing event is a run that goes on, or one that was killed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+mod ends;
+mod health;
+mod past;
+mod shelf;
+mod write;
 
-use chrono::{Local, SecondsFormat};
-
-use crate::event::{Event, Fact, Reader, lines};
-use crate::step::Level;
+pub use health::{Health, Verdict, age};
+pub use past::{Past, State};
+pub use shelf::{Found, Picked, Shelf};
+pub use write::Journal;
 
 /// The file of events.
 pub const EVENTS: &str = "events.jsonl";
 /// The file for people.
 pub const LOG: &str = "run.log";
-
-/// A journal that is being written.
-pub struct Journal {
-    files: Mutex<Files>,
-}
-
-struct Files {
-    events: File,
-    log: File,
-}
-
-impl Journal {
-    /// Makes the folder (0700) and the files (0600) of a run. The file of events stays locked while the run lives, so
-    /// that nobody removes the folder under it.
-    ///
-    /// # Errors
-    /// The folder or a file cannot be made, or is there already.
-    pub fn create(dir: &Path) -> io::Result<Arc<Self>> {
-        make_dir(dir)?;
-        let events = make_file(&dir.join(EVENTS))?;
-        // Some file systems know no locks; the folder is then protected by its age alone.
-        let _ = events.try_lock();
-        let log = make_file(&dir.join(LOG))?;
-        Ok(Arc::new(Self { files: Mutex::new(Files { events, log }) }))
-    }
-}
-
-impl Reader for Journal {
-    fn event(&self, event: &Event) -> io::Result<()> {
-        if matches!(event.fact, Fact::Progress { .. }) {
-            return Ok(());
-        }
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
-        let text = log_text(event);
-        files.events.write_all(&line)?;
-        files.log.write_all(text.as_bytes())?;
-        // Before a handler mails the log, and at the end, it is on the disk.
-        if matches!(event.fact, Fact::Failed { .. } | Fact::RunFinished { .. }) {
-            files.log.sync_data()?;
-            files.events.sync_data()?;
-        }
-        Ok(())
-    }
-}
-
-/// The event as lines of time, step and text, a section for each step.
-fn log_text(event: &Event) -> String {
-    let time = event.time.with_timezone(&Local).to_rfc3339_opts(SecondsFormat::Millis, false);
-    let mut out = String::new();
-    for said in lines(&event.fact) {
-        if said.heading {
-            out += &format!("\n== {}\n", if said.who == "run" { "run" } else { &said.text });
-            if said.who != "run" {
-                continue;
-            }
-        }
-        let level = match said.level {
-            Level::Warn => "WARNING ",
-            Level::Debug | Level::Info => "",
-        };
-        out += &format!("{time} {} {level}{}\n", said.who, said.text);
-    }
-    out
-}
-
-#[cfg(unix)]
-fn make_dir(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if let Some(parent) = dir.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    }
-    fs::DirBuilder::new().mode(0o700).create(dir)
-}
-
-#[cfg(not(unix))]
-fn make_dir(dir: &Path) -> io::Result<()> {
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::create_dir(dir)
-}
-
-fn make_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
-}

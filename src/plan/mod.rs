@@ -8,6 +8,7 @@ mod database;
 mod model;
 mod params;
 mod schema;
+mod targets;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use check::check;
 pub use check::explain::Explanation;
 pub use database::{passwords_around, resolve_database};
 pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
+pub use targets::{LimitPer, Target, Targets};
 
 /// The most that all vars together may hold, in bytes of text and items. [`crate::template::MAX_SIZE`] bounds only each.
 pub const MAX_VARS: usize = 16 << 20;
@@ -45,6 +47,27 @@ impl Checked {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The targets, all that are listed; none in a plan without.
+    pub fn targets(&self) -> &[Target] {
+        self.plan.targets.as_ref().map_or(&[], |t| t.list.as_slice())
+    }
+
+    /// The plan as it is for one of its targets: with that one's database settings over its own.
+    #[must_use]
+    pub fn of(&self, target: &Target) -> Self {
+        let mut of = self.clone();
+        of.plan.database.extend(target.database.clone());
+        of
+    }
+
+    /// The plan without the list of its targets, which the plan of each of many need not hold.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let mut bare = self.clone();
+        bare.plan.targets.iter_mut().for_each(|t| t.list.clear());
+        bare
     }
 
     /// The folder of the plan file, absolute.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Map, Value};
 
+use super::targets::Targets;
 use crate::quantity::Span;
 use crate::value::ParamType;
 use crate::vault::Source;
@@ -38,6 +39,9 @@ pub struct Plan {
     pub lock: Lock,
     #[serde(default)]
     pub timeout: Option<Span>,
+    /// What `include` names is in its list by now.
+    #[serde(default)]
+    pub targets: Option<Targets>,
     pub steps: Vec<StepPlan>,
     #[serde(default)]
     pub on_failure: Vec<StepPlan>,

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::model::{Lock, Logs, Param, Retry};
+use super::targets::Targets;
 use crate::postgres::Settings;
 use crate::step::Registry;
 use crate::vault::Source;
@@ -145,13 +146,33 @@ pub fn frame(registry: &Registry) -> Value {
             "logs": marked(of::<Logs>(), &["dir"]),
             "defaults": { "type": "object", "additionalProperties": false, "properties": defaults, "description": "By executor: parameters for every step that leaves them out." },
             "lock": marked(of::<Lock>(), &["key"]),
-            "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration", "description": "How long all steps together may take." },
+            "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration", "description": "How long all steps together may take, for each target." },
+            "targets": targets(),
             "steps": steps,
             "on_failure": list("Steps for a run that failed."),
             "on_success": list("Steps for a run that went well."),
             "finally": list("Steps that always run, last.")
         }
     })
+}
+
+/// The schema of `targets`.
+fn targets() -> Value {
+    let mut schema = of::<Targets>();
+    let limit = &mut schema["properties"]["limit_per"];
+    *limit = marked(merged(limit).unwrap_or_else(|| limit.clone()), &["key"]);
+    let settings = &mut schema["properties"]["list"]["items"]["properties"]["database"];
+    *settings = marked(merged(settings).unwrap_or_else(|| settings.clone()), &[]);
+    schema
+}
+
+/// A reference with words of its own is a list of one: the two as one schema.
+fn merged(schema: &Value) -> Option<Value> {
+    let map = schema.as_object()?;
+    let [Value::Object(one)] = map.get("allOf")?.as_array()?.as_slice() else { return None };
+    let mut merged = one.clone();
+    merged.extend(map.iter().filter(|(k, _)| *k != "allOf").map(|(k, v)| (k.clone(), v.clone())));
+    Some(Value::Object(merged))
 }
 
 /// The schema of an executor's parameters, whole in itself.
@@ -180,11 +201,8 @@ fn relaxed(schema: &Value) -> Value {
     if let Some(choice) = choice(map) {
         return relaxed(&choice);
     }
-    // A reference with words of its own is a list of one.
-    if let Some([Value::Object(one)]) = map.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
-        let mut merged = one.clone();
-        merged.extend(map.iter().filter(|(k, _)| *k != "allOf").map(|(k, v)| (k.clone(), v.clone())));
-        return relaxed(&Value::Object(merged));
+    if let Some(merged) = merged(schema) {
+        return relaxed(&merged);
     }
     let mut out = Map::new();
     for (key, value) in map {
@@ -238,6 +256,8 @@ pub fn editor(registry: &Registry) -> Value {
     }
     root["definitions"] = Value::Object(definitions);
     root["properties"]["database"] = relaxed(&root["properties"]["database"]);
+    let settings = &mut root["properties"]["targets"]["properties"]["list"]["items"]["properties"]["database"];
+    *settings = relaxed(settings);
     root["patternProperties"] = json!({ "^x-": {} });
     let mut out = Map::new();
     out.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());

@@ -1,9 +1,14 @@
-//! Readers of events for whoever sits in front: lines and progress bars on a terminal, one JSON document for programs.
+//! Readers of events for whoever sits in front: lines and progress bars on a terminal, one document for programs, reports
+//! in files.
 
+mod junit;
+mod markdown;
 mod needs;
 mod result;
+mod target;
 mod terminal;
 
 pub use needs::needs;
-pub use result::{Collector, RunResult, SCHEMA_VERSION, StepResult};
+pub use result::{Collector, RunResult, SCHEMA_VERSION, StepResult, TargetResult};
+pub use target::{Kind, Target};
 pub use terminal::{Style, Terminal, Verbosity, summary};

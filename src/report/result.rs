@@ -31,12 +31,36 @@ pub struct RunResult {
     /// The folder of the run's log.
     pub log_dir: Option<PathBuf>,
     pub failure: Option<Failure>,
+    /// In a plan with targets, each that was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetResult>,
     pub steps: Vec<StepResult>,
+}
+
+/// One target of a plan with targets.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetResult {
+    pub target: String,
+    pub status: Option<Status>,
+    pub exit_code: Option<u8>,
+    pub seconds: f64,
+    pub warnings: u32,
+    pub params: serde_json::Value,
+    /// The name of the database.
+    pub database: Option<String>,
+    /// The log of this target alone.
+    pub log_file: Option<PathBuf>,
+    pub failure: Option<Failure>,
+    /// Why it was skipped.
+    pub reason: Option<String>,
 }
 
 /// One step or handler.
 #[derive(Debug, Clone, Serialize)]
 pub struct StepResult {
+    /// The target that it was run for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     pub section: Section,
     /// The id, else like `steps[3] (copy)`.
     pub step: String,
@@ -75,6 +99,7 @@ impl Default for Collector {
             params: serde_json::Value::Null,
             log_dir: None,
             failure: None,
+            targets: Vec::new(),
             steps: Vec::new(),
         }))
     }
@@ -89,10 +114,31 @@ impl Collector {
 }
 
 impl RunResult {
-    fn step(&mut self, step: &StepRef) -> &mut StepResult {
-        let found = self.steps.iter().position(|s| s.section == step.section && s.step == step.label);
+    fn target(&mut self, name: &str) -> &mut TargetResult {
+        let found = self.targets.iter().position(|t| t.target == name);
         let at = found.unwrap_or_else(|| {
+            self.targets.push(TargetResult {
+                target: name.to_owned(),
+                status: None,
+                exit_code: None,
+                seconds: 0.0,
+                warnings: 0,
+                params: serde_json::Value::Null,
+                database: None,
+                log_file: None,
+                failure: None,
+                reason: None,
+            });
+            self.targets.len() - 1
+        });
+        &mut self.targets[at]
+    }
+
+    fn step(&mut self, target: Option<&str>, step: &StepRef) -> &mut StepResult {
+        let same = |s: &StepResult| s.target.as_deref() == target && s.section == step.section && s.step == step.label;
+        let at = self.steps.iter().position(same).unwrap_or_else(|| {
             self.steps.push(StepResult {
+                target: target.map(str::to_owned),
                 section: step.section,
                 step: step.label.clone(),
                 name: step.name.clone(),
@@ -116,8 +162,12 @@ impl RunResult {
 impl Reader for Collector {
     fn event(&self, event: &Event) -> io::Result<()> {
         let mut result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = event.target.as_deref();
         match &event.fact {
-            Fact::RunStarted { run, plan, plan_file, host, dry_run, params, .. } => {
+            Fact::RunStarted { run, plan, plan_file, host, dry_run, params, targets, .. } => {
+                for target in targets {
+                    result.target(target);
+                }
                 result.run.clone_from(run);
                 result.plan.clone_from(plan);
                 result.plan_file.clone_from(plan_file);
@@ -126,15 +176,30 @@ impl Reader for Collector {
                 result.params = params.clone();
                 result.started_at = Some(event.time);
             }
-            Fact::StepStarted { step, .. } => {
-                result.step(step);
+            Fact::TargetStarted { params, database, log_file } => {
+                let entry = result.target(target.unwrap_or_default());
+                entry.params = params.clone();
+                entry.database.clone_from(database);
+                entry.log_file.clone_from(log_file);
             }
-            Fact::Decided { step, lines, .. } => result.step(step).decided.clone_from(lines),
+            Fact::TargetFinished { status, exit_code, seconds, warnings, failure, reason } => {
+                let entry = result.target(target.unwrap_or_default());
+                entry.status = Some(*status);
+                entry.exit_code = Some(*exit_code);
+                entry.seconds = *seconds;
+                entry.warnings = *warnings;
+                entry.failure.clone_from(failure);
+                entry.reason.clone_from(reason);
+            }
+            Fact::StepStarted { step, .. } => {
+                result.step(target, step);
+            }
+            Fact::Decided { step, lines, .. } => result.step(target, step).decided.clone_from(lines),
             Fact::Line { step: Some(step), level: crate::step::Level::Warn, text } => {
-                result.step(step).warnings.push(text.clone());
+                result.step(target, step).warnings.push(text.clone());
             }
             Fact::StepFinished { step, status, attempts, seconds, outputs, error, hint, reason } => {
-                let entry = result.step(step);
+                let entry = result.step(target, step);
                 entry.status = Some(*status);
                 entry.attempts = *attempts;
                 entry.seconds = *seconds;
@@ -143,14 +208,14 @@ impl Reader for Collector {
                 entry.hint.clone_from(hint);
                 entry.reason.clone_from(reason);
             }
-            Fact::Failed { failure } => result.failure = Some(failure.clone()),
+            Fact::Failed { failure } if target.is_none() => result.failure = Some(failure.clone()),
             Fact::RunFinished { result: outcome, exit_code, seconds, failure, .. } => {
                 result.result = Some(*outcome);
                 result.exit_code = Some(*exit_code);
                 result.seconds = *seconds;
                 result.failure.clone_from(failure);
             }
-            Fact::Line { .. } | Fact::Progress { .. } | Fact::Retrying { .. } => {}
+            Fact::Failed { .. } | Fact::Line { .. } | Fact::Progress { .. } | Fact::Retrying { .. } => {}
         }
         Ok(())
     }

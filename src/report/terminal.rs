@@ -1,13 +1,14 @@
 //! Lines and progress bars for a person; plain lines where nobody looks.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Local;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::result::{RunResult, StepResult};
+use super::result::{RunResult, StepResult, TargetResult};
 use crate::event::{self, Event, Fact, Outcome, Reader, Section, lines};
 use crate::step::{Level, Progress, Status, Unit};
 
@@ -28,7 +29,8 @@ pub struct Style {
 }
 
 impl Style {
-    pub(super) fn paint(self, code: &str, text: &str) -> String {
+    /// The text in the colour of an SGR code.
+    pub fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
@@ -60,8 +62,16 @@ pub struct Terminal {
     style: Style,
     verbosity: Verbosity,
     bars: bool,
-    bar: Mutex<Option<ProgressBar>>,
-    pace: Mutex<Option<Pace>>,
+    /// Where bars are drawn, one above the other.
+    drawn: MultiProgress,
+    /// By target.
+    works: Mutex<BTreeMap<Option<String>, Shown>>,
+}
+
+/// How the long work of a target is shown.
+enum Shown {
+    Bar(ProgressBar),
+    Pace(Pace),
 }
 
 /// When a line of progress was said, where no bar is drawn.
@@ -77,62 +87,68 @@ const LAST: Duration = Duration::from_secs(60);
 impl Terminal {
     /// A reader that writes to standard error; `bars` when that is a terminal that may be drawn on.
     pub fn new(style: Style, verbosity: Verbosity, bars: bool) -> Self {
-        Self { style, verbosity, bars, bar: Mutex::new(None), pace: Mutex::new(None) }
+        let drawn = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        Self { style, verbosity, bars, drawn, works: Mutex::default() }
     }
 
     fn write(&self, text: &str) {
-        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         let write = || {
             // Nobody left to read is no reason to stop a backup.
             let _ = io::stderr().lock().write_all(text.as_bytes());
         };
-        match bar.as_ref() {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        if self.bars { self.drawn.suspend(write) } else { write() }
     }
 
-    fn draw(&self, label: &str, progress: &Progress) {
+    fn draw(&self, target: Option<&String>, label: &str, progress: &Progress) {
         if self.verbosity == Verbosity::Quiet {
             return;
         }
-        if !self.bars {
-            return self.say(label, progress);
-        }
-        let mut slot = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar = slot.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(progress.total, ProgressDrawTarget::stderr_with_hz(8));
+        let label = target.map_or_else(|| label.to_owned(), |t| format!("{t} {label}"));
+        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = works.entry(target.cloned()).or_insert_with(|| Shown::Pace(Pace::new()));
+        if let (Shown::Pace(_), true) = (&shown, self.bars) {
+            // Only one that has its style is shown.
+            let bar = ProgressBar::with_draw_target(progress.total, ProgressDrawTarget::hidden());
             bar.set_style(bar_style(progress));
-            bar.set_prefix(label.to_owned());
+            bar.set_prefix(label.clone());
+            let bar = self.drawn.add(bar);
             bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
-        if let Some(total) = progress.total {
-            bar.set_length(total.max(progress.done));
+            *shown = Shown::Bar(bar);
         }
-        bar.set_position(progress.done);
-        bar.set_message(progress.note.clone());
+        match shown {
+            Shown::Bar(bar) => {
+                if let Some(total) = progress.total {
+                    bar.set_length(total.max(progress.done));
+                }
+                bar.set_position(progress.done);
+                bar.set_message(progress.note.clone());
+            }
+            // A line now and then, for a log that nobody draws on.
+            Shown::Pace(pace) => {
+                let elapsed = pace.begun.elapsed();
+                if elapsed < pace.next {
+                    return;
+                }
+                pace.next = elapsed + pace.next.min(LAST);
+                drop(works);
+                let clock = Local::now().format("%H:%M:%S");
+                self.write(&format!("{clock} {label:<12} {}\n", far(progress, elapsed)));
+            }
+        }
     }
 
-    /// A line now and then, for a log that nobody draws on.
-    fn say(&self, label: &str, progress: &Progress) {
-        let mut slot = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = slot.get_or_insert_with(|| Pace { begun: Instant::now(), next: FIRST });
-        let elapsed = pace.begun.elapsed();
-        if elapsed < pace.next {
-            return;
-        }
-        pace.next = elapsed + pace.next.min(LAST);
-        drop(slot);
-        let clock = Local::now().format("%H:%M:%S");
-        self.write(&format!("{clock} {label:<12} {}\n", far(progress, elapsed)));
-    }
-
-    fn clear(&self) {
-        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    fn clear(&self, target: Option<&String>) {
+        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Shown::Bar(bar)) = works.remove(&target.cloned()) {
             bar.finish_and_clear();
+            self.drawn.remove(&bar);
         }
+    }
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { begun: Instant::now(), next: FIRST }
     }
 }
 
@@ -174,18 +190,19 @@ impl Reader for Terminal {
     fn event(&self, event: &Event) -> io::Result<()> {
         match &event.fact {
             Fact::Progress { step, progress } => {
-                self.draw(&step.label, progress);
+                self.draw(event.target.as_ref(), &step.label, progress);
                 return Ok(());
             }
             Fact::StepStarted { .. } => {
-                let pace = Pace { begun: Instant::now(), next: FIRST };
-                *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = Some(pace);
+                let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+                works.insert(event.target.clone(), Shown::Pace(Pace::new()));
             }
-            Fact::StepFinished { .. } => self.clear(),
+            Fact::StepFinished { .. } => self.clear(event.target.as_ref()),
             _ => {}
         }
         let clock = event.time.with_timezone(&Local).format("%H:%M:%S").to_string();
         let mut out = String::new();
+        let target = event.target.as_ref().map(|t| format!("{t:<12} ")).unwrap_or_default();
         for said in lines(&event.fact) {
             let shown = match self.verbosity {
                 Verbosity::Quiet => said.level == Level::Warn,
@@ -195,7 +212,7 @@ impl Reader for Terminal {
             if !shown {
                 continue;
             }
-            let who = format!("{:<12}", said.who);
+            let who = format!("{target}{:<12}", said.who);
             let text = match (said.heading, said.level) {
                 (true, Level::Debug | Level::Info) => self.style.bold(&said.text),
                 (_, Level::Warn) => self.style.warn(&said.text),
@@ -216,7 +233,21 @@ pub fn summary(result: &RunResult, style: Style) -> String {
             "{}\n",
             style.bold(&format!("dry run of {} ({}): nothing is changed", result.plan, result.plan_file))
         );
-        result.steps.iter().for_each(|s| out += &decision(s, style));
+        let of = |target: Option<&str>| -> String {
+            let own = result.steps.iter().filter(|s| s.target.as_deref() == target);
+            own.map(|s| decision(s, style)).collect()
+        };
+        out += &of(None);
+        for target in &result.targets {
+            out += &format!("\n{}\n", style.bold(&format!("target {}", target.target)));
+            if let Some(failure) = target.failure.as_ref().filter(|f| f.step == "-") {
+                out += &format!("  {}\n", style.paint("31;1", &format!("would fail: {}", failure.error)));
+            }
+            out += &of(Some(&target.target));
+        }
+    } else if !result.targets.is_empty() {
+        let width = result.targets.iter().map(|t| t.target.len()).max().unwrap_or(0);
+        result.targets.iter().for_each(|t| out += &line(t, width, style));
     } else {
         let width = result.steps.iter().map(|s| title(s).chars().count()).max().unwrap_or(0);
         for step in &result.steps {
@@ -248,6 +279,22 @@ fn row(step: &StepResult, width: usize, style: Style) -> String {
     if let Some(said) = said {
         line += &format!("  {said}");
     }
+    line.truncate(line.trim_end().len());
+    line + "\n"
+}
+
+/// A target, how it ended and what it failed at.
+fn line(target: &TargetResult, width: usize, style: Style) -> String {
+    let Some(status) = target.status else { return String::new() };
+    let pad = " ".repeat(9usize.saturating_sub(status.word().len()));
+    let took = if status == Status::Skipped { String::new() } else { event::seconds(target.seconds) };
+    let said = match (&target.failure, &target.reason) {
+        (Some(f), _) if f.step == "-" => f.error.clone(),
+        (Some(f), _) => format!("at {}: {}", f.step, f.error),
+        (None, Some(reason)) => reason.clone(),
+        (None, None) => String::new(),
+    };
+    let mut line = format!("  {:<width$}  {}{pad}  {took:>12}  {said}", target.target, style.status(status));
     line.truncate(line.trim_end().len());
     line + "\n"
 }

@@ -3,11 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::begin::{Begun, begin};
 use super::emit::Emitter;
 use super::preflight::Leave;
+use super::secrets::{Fetched, Secrets};
 use super::steps::Runner;
-use super::{End, Request, begin, facts, password, scope, secrets, stopped};
+use super::targets::{facts, password};
+use super::{Aim, End, Request, scope, stopped};
 use crate::event::Section;
 use crate::files;
 use crate::quantity::Size;
@@ -26,49 +30,22 @@ pub struct Diagnosis {
     pub end: End,
 }
 
-/// Looks at everything that a run of the plan would need.
+/// Looks at everything that a run of the plan would need, for each of its targets.
 pub async fn doctor(request: Request) -> Diagnosis {
     let begun = begin(&request);
     let plan = request.checked.plan();
     let emitter = Emitter::new(Vec::new());
-    let mut scope = begun.scope;
-    let fetched = secrets::fetch(&request, &scope).await;
-    let mut needs = vec![("secrets".to_owned(), of_secrets(&request, &fetched))];
-    // What is missing is sealed, so that the rest can be looked at.
-    let known: BTreeSet<&String> = fetched.values.iter().map(|(n, _)| n).collect();
-    let missing = plan.secrets.names().filter(|n| !known.contains(&(*n).to_owned()));
-    let sealed: Map = missing.map(|n| (n.to_owned(), Value::Secret(Secret::sealed()))).collect();
-    let mut lacking = !sealed.is_empty() || !scope::missing_env(plan, &request.env).is_empty();
-    scope::set(&mut scope, "secrets", Value::Map([fetched.values, sealed].concat()));
-    let broken = scope::compute(&mut scope, plan, &request.env);
-    let known: Vec<Secret> = fetched.known.into_iter().chain(password(&scope)).collect();
-    emitter.redact_with(Redactor::new(&known));
-
-    let mut own: Vec<Check> = broken
-        .iter()
-        .map(|b| {
-            let text = format!("`{}`: {}", b.place, b.problem);
-            if lacking { Check::warning(Area::Parameters, text) } else { Check::problem(Area::Parameters, text) }
-        })
-        .collect();
-    lacking |= !broken.is_empty();
-    let facts = facts(&request, &scope, &begun.id, begun.started_at, Some(&begun.log_dir));
-    let mut runner = Runner::new(&request, std::sync::Arc::clone(&emitter), scope, facts);
-    runner.lacking = lacking;
-    let look = runner.quiet_look(&request.stop);
-    // The folder of the plan's runs: that of this one is never made.
-    own.extend(of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir)));
-    own.extend(of_folder(&look, &files::state_dir(&request.env)));
-    needs.push(("run".to_owned(), own));
-    for seen in runner.look_at_all(Leave::Thorough, &request.stop).await {
-        let place = match seen.step.section {
-            Section::Steps => seen.step.label,
-            section if seen.step.label.starts_with(section.key()) => seen.step.label,
-            section => format!("{}: {}", section.key(), seen.step.label),
+    let mut secrets = Secrets::new(&request);
+    let (mut needs, mut known) = (Vec::new(), Vec::new());
+    for aim in &request.aims {
+        let found = of_target(&request, aim, &begun, &emitter, &mut secrets, &mut known).await;
+        let whose = |place: String| match &aim.target {
+            Some(target) => format!("{target}: {place}"),
+            None => place,
         };
-        needs.push((place, seen.checks));
+        needs.extend(found.into_iter().map(|(place, checks)| (whose(place), checks)));
     }
-
+    emitter.redact_with(Redactor::new(&known));
     for check in needs.iter_mut().flat_map(|(_, checks)| checks) {
         check.text = emitter.mask(&check.text);
         check.hint = check.hint.as_ref().map(|h| emitter.mask(h));
@@ -89,11 +66,60 @@ pub async fn doctor(request: Request) -> Diagnosis {
     }
 }
 
-fn of_secrets(request: &Request, fetched: &secrets::Fetched) -> Vec<Check> {
+async fn of_target(
+    request: &Request,
+    aim: &Aim,
+    begun: &Begun,
+    emitter: &Arc<Emitter>,
+    secrets: &mut Secrets<'_>,
+    known: &mut Vec<Secret>,
+) -> Vec<(String, Vec<Check>)> {
+    let plan = aim.checked.plan();
+    let mut scope = begun.scope(request, aim);
+    let fetched = secrets.fetch(aim, &scope).await;
+    let mut needs = vec![("secrets".to_owned(), of_secrets(request, aim, &fetched))];
+    // What is missing is sealed, so that the rest can be looked at.
+    let there: BTreeSet<&String> = fetched.values.iter().map(|(n, _)| n).collect();
+    let missing = plan.secrets.names().filter(|n| !there.contains(&(*n).to_owned()));
+    let sealed: Map = missing.map(|n| (n.to_owned(), Value::Secret(Secret::sealed()))).collect();
+    let mut lacking = !sealed.is_empty() || !scope::missing_env(plan, &request.env).is_empty();
+    scope::set(&mut scope, "secrets", Value::Map([fetched.values, sealed].concat()));
+    let broken = scope::compute(&mut scope, plan, &request.env);
+    known.extend(fetched.known.into_iter().chain(password(&scope)));
+    emitter.redact_with(Redactor::new(&*known));
+
+    let mut own: Vec<Check> = broken
+        .iter()
+        .map(|b| {
+            let text = format!("`{}`: {}", b.place, b.problem);
+            if lacking { Check::warning(Area::Parameters, text) } else { Check::problem(Area::Parameters, text) }
+        })
+        .collect();
+    lacking |= !broken.is_empty();
+    let facts = facts(request, aim, begun, &scope, false);
+    let mut runner = Runner::new(request, aim, Arc::clone(emitter), scope, facts);
+    runner.lacking = lacking;
+    let look = runner.quiet_look(&request.stop);
+    // The folder of the plan's runs: that of this one is never made.
+    own.extend(of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir)));
+    own.extend(of_folder(&look, &files::state_dir(&request.env)));
+    needs.push(("run".to_owned(), own));
+    for seen in runner.look_at_all(Leave::Thorough, &request.stop).await {
+        let place = match seen.step.section {
+            Section::Steps => seen.step.label,
+            section if seen.step.label.starts_with(section.key()) => seen.step.label,
+            section => format!("{}: {}", section.key(), seen.step.label),
+        };
+        needs.push((place, seen.checks));
+    }
+    needs
+}
+
+fn of_secrets(request: &Request, aim: &Aim, fetched: &Fetched) -> Vec<Check> {
     let there = fetched.values.iter().map(|(name, _)| Check::ok(Area::Secret, format!("`{name}`: is there")));
     let missing = fetched.problems.iter().map(|p| Check::problem(Area::Secret, p.clone()));
     let warnings = fetched.warnings.iter().map(|w| Check::warning(Area::Secret, w.clone()));
-    let env = scope::missing_env(request.checked.plan(), &request.env);
+    let env = scope::missing_env(aim.checked.plan(), &request.env);
     let env = env.iter().map(|n| Check::problem(Area::Secret, format!("the environment variable `{n}` is not set")));
     there.chain(warnings).chain(missing).chain(env).collect()
 }

@@ -13,8 +13,16 @@ use crate::step::{Failure, Level, Progress, Sink};
 /// How many lines of the log a step may see.
 const TAIL: usize = 200;
 
-/// Where events start: one for a run.
+/// Where events start: one for a run, and one for each of its targets.
 pub struct Emitter {
+    shared: Arc<Shared>,
+    target: Option<String>,
+    /// The last lines, of the target alone if it has one.
+    tail: Mutex<VecDeque<String>>,
+}
+
+/// What the targets of a run share.
+struct Shared {
     redactor: RwLock<Redactor>,
     state: Mutex<State>,
 }
@@ -22,20 +30,26 @@ pub struct Emitter {
 struct State {
     seq: u64,
     readers: Vec<Arc<dyn Reader>>,
-    tail: VecDeque<String>,
     broken: Option<io::Error>,
 }
 
 impl Emitter {
     /// An emitter that hands events to `readers`, and masks nothing yet.
     pub fn new(readers: Vec<Arc<dyn Reader>>) -> Arc<Self> {
-        let state = State { seq: 0, readers, tail: VecDeque::new(), broken: None };
-        Arc::new(Self { redactor: RwLock::default(), state: Mutex::new(state) })
+        let state = State { seq: 0, readers, broken: None };
+        let shared = Shared { redactor: RwLock::default(), state: Mutex::new(state) };
+        Arc::new(Self { shared: Arc::new(shared), target: None, tail: Mutex::default() })
+    }
+
+    /// The emitter of a target: its events go the same way, among those of the others, and bear its name.
+    pub fn of(&self, target: &str) -> Arc<Self> {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(Self { shared, target: Some(target.to_owned()), tail: Mutex::default() })
     }
 
     /// From now on events are masked by `redactor`.
     pub fn redact_with(&self, redactor: Redactor) {
-        *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+        *self.shared.redactor.write().unwrap_or_else(PoisonError::into_inner) = redactor;
     }
 
     /// The text with every known secret masked.
@@ -44,7 +58,7 @@ impl Emitter {
     }
 
     fn redactor(&self) -> Redactor {
-        self.redactor.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.redactor.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a reader for the events from here on.
@@ -57,14 +71,17 @@ impl Emitter {
         mask(&mut fact, &self.redactor());
         let mut state = self.state();
         state.seq += 1;
-        let event = Event { schema_version: SCHEMA_VERSION, seq: state.seq, time: Utc::now(), target: None, fact };
+        let (seq, target) = (state.seq, self.target.clone());
+        let event = Event { schema_version: SCHEMA_VERSION, seq, time: Utc::now(), target, fact };
         let clock = event.time.with_timezone(&Local).format("%H:%M:%S");
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         for said in lines(&event.fact) {
-            if state.tail.len() == TAIL {
-                state.tail.pop_front();
+            if tail.len() == TAIL {
+                tail.pop_front();
             }
-            state.tail.push_back(format!("{clock} {}: {}", said.who, said.text));
+            tail.push_back(format!("{clock} {}: {}", said.who, said.text));
         }
+        drop(tail);
         let mut broken = None;
         for reader in &state.readers {
             if let Err(error) = reader.event(&event) {
@@ -83,7 +100,7 @@ impl Emitter {
 
     /// The last lines of the log.
     pub fn tail(&self) -> Vec<String> {
-        self.state().tail.iter().cloned().collect()
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The first thing that a reader could not write.
@@ -92,7 +109,7 @@ impl Emitter {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,6 +168,13 @@ fn mask(fact: &mut Fact, redactor: &Redactor) {
         Fact::RunStarted { plan_file, params, .. } => {
             text(plan_file);
             *params = redactor.mask_json(params);
+        }
+        Fact::TargetStarted { params, .. } => *params = redactor.mask_json(params),
+        Fact::TargetFinished { failure, reason, .. } => {
+            option(reason);
+            if let Some(failure) = failure {
+                failed(failure);
+            }
         }
         Fact::StepStarted { step, .. } => option(&mut step.name),
         Fact::Decided { lines, .. } => lines.iter_mut().for_each(text),

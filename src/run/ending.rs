@@ -9,6 +9,8 @@ pub enum End {
     Warnings,
     /// A step failed.
     Failed,
+    /// No target could be reached.
+    Unreachable,
     /// Another run holds the lock.
     Lock,
     /// The journal or other state could not be written.
@@ -25,7 +27,7 @@ pub enum End {
 
 impl End {
     /// The gravest of several ends; without any, the run is done, with or without warnings. The order of the variants
-    /// is the order of the exit codes: 143, 130, 124, 77, 73, 75, 1.
+    /// is the order of the exit codes: 143, 130, 124, 77, 73, 75, 69, 1.
     pub fn worst(ends: impl IntoIterator<Item = Self>, warnings: u32) -> Self {
         let mild = if warnings > 0 { Self::Warnings } else { Self::Done };
         ends.into_iter().max().unwrap_or(mild)
@@ -43,5 +45,7 @@ mod tests {
         assert_eq!(End::worst([End::Failed, End::Terminated, End::Journal], 0), End::Terminated);
         assert_eq!(End::worst([End::Journal, End::Lock], 1), End::Journal);
         assert_eq!(End::worst([End::Secret, End::Timeout], 1), End::Timeout);
+        assert_eq!(End::worst([End::Failed, End::Unreachable], 0), End::Unreachable);
+        assert_eq!(End::worst([End::Lock, End::Unreachable], 0), End::Lock);
     }
 }

@@ -1,4 +1,4 @@
-//! What templates may read: parameters, environment, secrets, vars, database, plan, run, steps, failure.
+//! What templates may read: parameters, environment, secrets, vars, database, target, plan, run, steps, failure.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,8 +22,20 @@ pub struct Ground<'a> {
 
 /// The scope before anything was fetched or computed.
 pub fn ground(ground: &Ground<'_>) -> Scope {
-    let hidden: BTreeSet<&str> = ground.plan.secrets.iter().filter_map(|(_, s)| s.env.as_deref()).collect();
-    let env = ground.env.iter().map(|(name, value)| {
+    let mut scope = Scope::default();
+    set(&mut scope, "params", Value::Map(ground.params.clone()));
+    set_env(&mut scope, ground.plan, ground.env);
+    set_plan(&mut scope, ground.plan, ground.dir);
+    let run = [("id", ground.run.into()), ("started_at", ground.started_at.into()), ("host", ground.host.into())];
+    set(&mut scope, "run", map(run));
+    set(&mut scope, "steps", Value::Map(Map::new()));
+    scope
+}
+
+/// The environment; a variable that a secret reads is one.
+pub fn set_env(scope: &mut Scope, plan: &Plan, env: &Env) {
+    let hidden: BTreeSet<&str> = plan.secrets.iter().filter_map(|(_, s)| s.env.as_deref()).collect();
+    let env = env.iter().map(|(name, value)| {
         let value = if hidden.contains(name.as_str()) {
             Value::Secret(Secret::new(value.clone()))
         } else {
@@ -31,15 +43,17 @@ pub fn ground(ground: &Ground<'_>) -> Scope {
         };
         (name.clone(), value)
     });
-    let mut scope = Scope::default();
-    set(&mut scope, "params", Value::Map(ground.params.clone()));
-    set(&mut scope, "env", Value::Map(env.collect()));
-    let dir = ground.dir.to_string_lossy();
-    set(&mut scope, "plan", map([("name", ground.plan.name.as_str().into()), ("dir", dir.as_ref().into())]));
-    let run = [("id", ground.run.into()), ("started_at", ground.started_at.into()), ("host", ground.host.into())];
-    set(&mut scope, "run", map(run));
-    set(&mut scope, "steps", Value::Map(Map::new()));
-    scope
+    set(scope, "env", Value::Map(env.collect()));
+}
+
+pub fn set_plan(scope: &mut Scope, plan: &Plan, dir: &Path) {
+    let dir = dir.to_string_lossy();
+    set(scope, "plan", map([("name", plan.name.as_str().into()), ("dir", dir.as_ref().into())]));
+}
+
+/// The target that the steps are run for.
+pub fn set_target(scope: &mut Scope, name: &str, labels: &Map) {
+    set(scope, "target", map([("name", name.into()), ("labels", Value::Map(labels.clone()))]));
 }
 
 /// The scope knows where the log is, from here on.
@@ -204,6 +218,7 @@ fn frame(plan: &Plan) -> Vec<serde_json::Value> {
     let mut all: Vec<serde_json::Value> = plan.vars.values().cloned().collect();
     all.push(serde_json::Value::Object(plan.database.clone()));
     all.extend(plan.logs.dir.iter().chain(&plan.lock.key).map(|t| t.as_str().into()));
+    all.extend(plan.targets.iter().filter_map(|t| t.limit_per.as_ref()).map(|l| l.key.as_str().into()));
     for (_, source) in plan.secrets.iter() {
         all.extend(source.file.iter().chain(source.command.iter().flatten()).map(|t| t.as_str().into()));
     }

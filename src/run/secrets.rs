@@ -1,13 +1,13 @@
 //! Fetching a run's secrets: all of them before the first step, or, to look, just the database passwords.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Request, scope};
+use super::{Aim, Request, scope};
 use crate::plan::{self, Plan};
 use crate::secret::Secret;
 use crate::template::{self, Scope};
 use crate::value::{Map, Value};
-use crate::vault::{self, Source};
+use crate::vault::{self, Found, Source};
 
 /// What fetching gave.
 pub struct Fetched {
@@ -20,46 +20,71 @@ pub struct Fetched {
     pub warnings: Vec<String>,
 }
 
-/// Fetches every secret of the plan.
-pub async fn fetch(request: &Request, scope: &Scope) -> Fetched {
-    let all = request.checked.plan().secrets.names().map(str::to_owned).collect();
-    gather(request, scope, &all).await
+/// The secrets of a run, fetched once each: targets whose secret has the same source share what it gave.
+pub struct Secrets<'a> {
+    request: &'a Request,
+    /// By name and rendered source.
+    fetched: BTreeMap<(String, String), Result<Found, String>>,
+    around: Vec<Secret>,
 }
 
-/// Fetches what a look at a database needs: passwords from the environment or a file. Everything else stays sealed, and
-/// no program is started.
-pub async fn fetch_for_looking(request: &Request, scope: &Scope) -> Fetched {
-    let plan = request.checked.plan();
-    let wanted = scope::secrets_behind(plan, scope::password_names(plan));
-    let readable = |name: &&String| plan.secrets.get(name).is_some_and(|s| s.command.is_none());
-    let wanted: BTreeSet<String> = wanted.iter().filter(readable).cloned().collect();
-    let mut fetched = gather(request, scope, &wanted).await;
-    for name in plan.secrets.names().filter(|n| !wanted.contains(*n)) {
-        fetched.values.push((name.to_owned(), Value::Secret(Secret::sealed())));
+impl<'a> Secrets<'a> {
+    pub fn new(request: &'a Request) -> Self {
+        let mut around = plan::passwords_around(&request.env);
+        around.extend(hidden_env(request.checked.plan(), request));
+        Self { request, fetched: BTreeMap::new(), around }
     }
-    fetched
-}
 
-async fn gather(request: &Request, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
-    let plan = request.checked.plan();
-    let mut fetched = Fetched { values: Map::new(), known: Vec::new(), problems: Vec::new(), warnings: Vec::new() };
-    fetched.known.extend(plan::passwords_around(&request.env));
-    for (name, source) in plan.secrets.iter().filter(|(n, _)| names.contains(*n)) {
-        let found = match rendered(source, scope) {
-            Ok(source) => vault::fetch(name, &source, &request.env, &request.stop).await.map_err(|e| e.to_string()),
-            Err(problem) => Err(format!("secret `{name}`: {problem}")),
-        };
-        match found {
-            Ok(found) => {
-                fetched.warnings.extend(found.warnings);
-                fetched.known.push(found.secret.clone());
-                fetched.values.push((name.to_owned(), Value::Secret(found.secret)));
-            }
-            Err(problem) => fetched.problems.push(problem),
+    /// Fetches every secret of the plan for a target.
+    pub async fn fetch(&mut self, aim: &Aim, scope: &Scope) -> Fetched {
+        let all = aim.checked.plan().secrets.names().map(str::to_owned).collect();
+        self.gather(aim, scope, &all).await
+    }
+
+    /// Fetches what a look at a database needs: passwords from the environment or a file. Everything else stays sealed,
+    /// and no program is started.
+    pub async fn fetch_for_looking(&mut self, aim: &Aim, scope: &Scope) -> Fetched {
+        let plan = aim.checked.plan();
+        let wanted = scope::secrets_behind(plan, scope::password_names(plan));
+        let readable = |name: &&String| plan.secrets.get(name).is_some_and(|s| s.command.is_none());
+        let wanted: BTreeSet<String> = wanted.iter().filter(readable).cloned().collect();
+        let mut fetched = self.gather(aim, scope, &wanted).await;
+        for name in plan.secrets.names().filter(|n| !wanted.contains(*n)) {
+            fetched.values.push((name.to_owned(), Value::Secret(Secret::sealed())));
         }
+        fetched
     }
-    fetched.known.extend(hidden_env(plan, request));
-    fetched
+
+    async fn gather(&mut self, aim: &Aim, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
+        let known = self.around.clone();
+        let mut fetched = Fetched { values: Map::new(), known, problems: Vec::new(), warnings: Vec::new() };
+        for (name, source) in aim.checked.plan().secrets.iter().filter(|(n, _)| names.contains(*n)) {
+            let found = match rendered(source, scope) {
+                Ok(source) => self.once(name, &source).await,
+                Err(problem) => Err(format!("secret `{name}`: {problem}")),
+            };
+            match found {
+                Ok(found) => {
+                    fetched.warnings.extend(found.warnings);
+                    fetched.known.push(found.secret.clone());
+                    fetched.values.push((name.to_owned(), Value::Secret(found.secret)));
+                }
+                Err(problem) => fetched.problems.push(problem),
+            }
+        }
+        fetched
+    }
+
+    async fn once(&mut self, name: &str, source: &Source) -> Result<Found, String> {
+        let key = (name.to_owned(), format!("{source:?}"));
+        if let Some(found) = self.fetched.get(&key) {
+            return found.clone();
+        }
+        let (env, stop) = (&self.request.env, &self.request.stop);
+        let found = vault::fetch(name, source, env, stop).await.map_err(|e| e.to_string());
+        self.fetched.insert(key, found.clone());
+        found
+    }
 }
 
 /// Environment variables that secrets read, whether or not those were wanted: a template can read them as `env` too.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::emit::{Emitter, StepSink};
-use super::{End, Request, attempt, backoff, paths, scope, step_ref, stopped};
+use super::{Aim, End, Request, attempt, backoff, paths, scope, step_ref, stopped};
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Section, StepRef};
 use crate::plan::{Plan, StepPlan, When};
@@ -19,6 +19,7 @@ use crate::value::Value;
 /// The state of a run between its steps.
 pub struct Runner<'a> {
     pub(super) request: &'a Request,
+    aim: &'a Aim,
     pub(super) emitter: Arc<Emitter>,
     pub(super) scope: Scope,
     /// What executors may know; `steps` grows with each step.
@@ -61,7 +62,7 @@ impl StepEnd {
 
 impl<'a> Runner<'a> {
     /// A run before its first step.
-    pub fn new(request: &'a Request, emitter: Arc<Emitter>, scope: Scope, facts: RunFacts) -> Self {
+    pub fn new(request: &'a Request, aim: &'a Aim, emitter: Arc<Emitter>, scope: Scope, facts: RunFacts) -> Self {
         let mut env = request.env.clone();
         for (_, source) in request.checked.plan().secrets.iter() {
             source.env.iter().for_each(|name| drop(env.remove(name)));
@@ -69,6 +70,7 @@ impl<'a> Runner<'a> {
         let env = Arc::new(env);
         Self {
             request,
+            aim,
             emitter,
             scope,
             facts,
@@ -82,7 +84,7 @@ impl<'a> Runner<'a> {
     }
 
     pub(super) fn plan(&self) -> &'a Plan {
-        self.request.checked.plan()
+        self.aim.checked.plan()
     }
 
     /// Runs the plan's steps until one fails for good or `limit` is raised.
@@ -383,7 +385,10 @@ impl<'a> Runner<'a> {
         let (kind, error) = match (reason, limit) {
             (Reason::Deadline, Some(limit)) => (FailureKind::Timeout, format!("the plan's timeout of {limit} passed")),
             (Reason::Deadline, None) => (FailureKind::Timeout, "the time allowed passed".to_owned()),
-            (other, _) => (FailureKind::Signal, stopped(other).0.error),
+            (other, _) => {
+                let Failure { kind, error, .. } = stopped(other).0;
+                (kind, error)
+            }
         };
         Failure { kind, step: step.to_owned(), error, hint: None }
     }

@@ -56,6 +56,8 @@ pub enum FailureKind {
     Unreachable,
     /// What was seen before the first step makes the run one in vain.
     Preflight,
+    /// Another target failed, and the plan says `fail_fast`.
+    Cancelled,
 }
 
 impl FailureKind {
@@ -69,6 +71,7 @@ impl FailureKind {
             Self::Signal => "signal",
             Self::Unreachable => "unreachable",
             Self::Preflight => "preflight",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -113,7 +116,7 @@ pub struct RunFacts {
     pub target: Option<String>,
     /// The name of the plan's database.
     pub database: Option<String>,
-    /// The run's `run.log`; none in a dry run.
+    /// The run's `run.log`, or the log of the target; none in a dry run.
     pub log_file: Option<PathBuf>,
     pub log_dir: Option<PathBuf>,
     pub failure: Option<Failure>,

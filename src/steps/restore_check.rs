@@ -182,7 +182,10 @@ async fn into(touch: &Touch, source: &Source, database: Settings, jobs: u8) -> R
 
 /// In a database of the server, made for it. What cannot be dropped is said.
 async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) -> Result<Restored, StepError> {
-    let name = format!("runplan_check_{}", touch.facts().run.to_lowercase().replace('-', "_"));
+    let facts = touch.facts();
+    // Several targets of a run may have their scratch databases on one server.
+    let own = facts.target.as_ref().map(|t| format!("_{}", &files::name_of_key(t)[..8])).unwrap_or_default();
+    let name = format!("runplan_check_{}{own}", facts.run.to_lowercase().replace('-', "_"));
     let database = Settings { dbname: Some(name.clone()), ..server.clone() };
     postgres::create_database(touch, &database).await?;
     let result = into(touch, source, database.clone(), jobs).await;

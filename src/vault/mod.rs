@@ -25,7 +25,7 @@ pub struct Source {
 }
 
 /// A secret that was fetched.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
     pub secret: Secret,
     /// What is doubtful about it, a line each; never its value.

@@ -15,6 +15,7 @@ mod retention;
 #[expect(dead_code, reason = "the tests of mail use the rest")]
 mod smtp;
 mod sql;
+mod targets;
 mod vacuum;
 mod world;
 mod zip;

@@ -18,6 +18,8 @@ pub const DUPLICATE_ID: Code = Code(106);
 pub const NO_TEMPLATE: Code = Code(107);
 /// A declared parameter that contradicts itself.
 pub const BAD_PARAM: Code = Code(108);
+/// Targets without a list, or with two.
+pub const TARGET_SOURCE: Code = Code(109);
 /// An executor that is not there.
 pub const UNKNOWN_STEP: Code = Code(201);
 /// A parameter that an executor needs.
@@ -68,5 +70,9 @@ pub const NO_ADDRESS: Code = Code(507);
 pub const LOOKS_LIKE_TEMPLATE: Code = Code(508);
 /// A retry that changes nothing.
 pub const IDLE_RETRY: Code = Code(509);
+/// Two targets that write the same archive.
+pub const SAME_ARCHIVE: Code = Code(510);
+/// A selection that leaves no target.
+pub const NO_TARGET: Code = Code(511);
 /// Another version of the plan language.
 pub const VERSION: Code = Code(601);

@@ -22,6 +22,8 @@ use crate::value::Value;
 pub(super) struct Known {
     /// The defaults of those parameters that have one.
     params: HashMap<String, Value>,
+    /// Those that the target gives.
+    given: HashSet<String>,
     vars: HashMap<String, Value>,
     /// The vars that another value of a parameter makes another.
     varying: HashSet<String>,
@@ -35,6 +37,11 @@ impl Work<'_> {
             if let Some(default) = entry.value.get("default") {
                 self.known.params.insert(entry.key.clone(), Value::from(&default.to_json()));
             }
+        }
+        // What the target gives is no default: with it the plan stands as it is written.
+        for entry in self.target.and_then(|t| t.get("params")).map(Node::entries).unwrap_or_default() {
+            self.known.params.insert(entry.key.clone(), Value::from(&entry.value.to_json()));
+            self.known.given.insert(entry.key.clone());
         }
     }
 
@@ -75,8 +82,9 @@ impl Work<'_> {
     }
 
     /// Whether what reads these names is another with other parameters.
-    fn varies(&self, names: &[Name]) -> bool {
+    pub(super) fn varies(&self, names: &[Name]) -> bool {
         names.iter().any(|n| match (n.path[0].as_str(), n.path.get(1)) {
+            ("params", Some(param)) if self.known.given.contains(param) => false,
             ("params", _) | ("vars", None) => true,
             ("vars", Some(var)) => self.known.varying.contains(var),
             _ => false,
@@ -84,7 +92,7 @@ impl Work<'_> {
     }
 
     /// A scope that has just what these names read.
-    fn foreseen(&self, names: &[Name]) -> Scope {
+    pub(super) fn foreseen(&self, names: &[Name]) -> Scope {
         let mut scope = Scope::default();
         for root in ["params", "vars", "secrets"] {
             let mut entries: Vec<(String, Value)> = Vec::new();
@@ -103,9 +111,10 @@ impl Work<'_> {
             }
             scope.roots.push((root.to_owned(), if whole { Value::Unknown } else { Value::Map(entries) }));
         }
-        for root in ["env", "database", "target", "plan", "run", "steps", "failure"] {
+        for root in ["env", "database", "plan", "run", "steps", "failure"] {
             scope.roots.push((root.to_owned(), Value::Unknown));
         }
+        scope.roots.push(("target".to_owned(), self.value_of_target()));
         scope
     }
 
@@ -122,7 +131,7 @@ impl Work<'_> {
     /// A condition that cannot be computed.
     pub(super) fn foresee_condition(&self, node: &Node, expression: &Expression, names: &[Name]) {
         if let Err(problem) = expression.eval(&self.foreseen(names)) {
-            let span = node.locate(self.text, problem.range.start, problem.range.end);
+            let span = node.locate(self.text_of(node.span), problem.range.start, problem.range.end);
             self.fails(span, &problem.message, names);
         }
     }
@@ -141,7 +150,7 @@ impl Work<'_> {
         }
         match template.render(&self.foreseen(names)) {
             Err(problem) => {
-                let span = node.locate(self.text, problem.range.start, problem.range.end);
+                let span = node.locate(self.text_of(node.span), problem.range.start, problem.range.end);
                 self.fails(span, &problem.message, names);
             }
             Ok(value) => {

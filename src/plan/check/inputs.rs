@@ -77,7 +77,7 @@ impl<'a> Work<'a> {
     }
 
     /// Whether a value is one that a parameter takes.
-    fn accepted(&self, node: &'a Node, param: &Param, what: &str) -> bool {
+    pub(super) fn accepted(&self, node: &'a Node, param: &Param, what: &str) -> bool {
         if leaf(node) {
             // `params` is a place without templates, and has its finding.
             return true;
@@ -85,7 +85,7 @@ impl<'a> Work<'a> {
         if param.kind == ParamType::String && !matches!(node.kind, Kind::Text(_)) && node.style == Style::Plain {
             let raw = self.spelled(node.span);
             if matches!(node.kind, Kind::Int(_) | Kind::Float(_) | Kind::Bool(_)) {
-                let (code, found) = match node.doubt(self.text) {
+                let (code, found) = match node.doubt(self.text_of(node.span)) {
                     Some(doubt) => (DOUBTFUL, doubt.why),
                     None => (WRONG_VALUE, node.kind_name()),
                 };
@@ -104,7 +104,7 @@ impl<'a> Work<'a> {
                 return false;
             }
         }
-        if node.text().is_some() && node.doubt(self.text).is_some() && param.kind != ParamType::String {
+        if node.text().is_some() && node.doubt(self.text_of(node.span)).is_some() && param.kind != ParamType::String {
             // What is doubtful has its finding.
             return false;
         }
@@ -162,7 +162,7 @@ impl<'a> Work<'a> {
                         _ => "environment variable",
                     };
                     let message = format!("`{}` of the secret `{}` names no {what}", source.key, entry.key);
-                    let at = Span::new(self.source, source.value.span.start, source.value.span.end);
+                    let at = Span::new(self.base.source, source.value.span.start, source.value.span.end);
                     let at = if at.start == at.end { source.key_span } else { at };
                     self.error(SECRET_SOURCE, at, message);
                 }

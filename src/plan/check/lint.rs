@@ -44,6 +44,7 @@ impl<'a> Work<'a> {
         // A condition in braces has its finding.
         let wrapped: Vec<_> =
             self.steps.iter().filter_map(|s| s.when.filter(|w| w.text().is_some_and(|t| bare(t).is_some()))).collect();
+        let wrapped: Vec<_> = wrapped.into_iter().chain(self.select()).collect();
         for entry in self.root.entries().iter().filter(|e| !e.key.starts_with("x-")) {
             self.plain_braces(&entry.value, &wrapped);
         }
@@ -204,7 +205,8 @@ impl<'a> Work<'a> {
     fn dumps_another(&self, step: &StepAt<'a>) -> bool {
         let with = self.merged(step);
         let own = with.get("database").and_then(|d| d.get("dbname"));
-        let plans = self.root.get("database").and_then(|d| d.get("dbname")).map(Node::to_json);
+        let named = |node: Option<&Node>| node?.get("database")?.get("dbname").map(Node::to_json);
+        let plans = named(self.target).or_else(|| named(Some(self.root)));
         step.executor() == "pg_dump" && own.is_some_and(|own| Some(own) != plans.as_ref())
     }
 
@@ -298,7 +300,7 @@ impl<'a> Work<'a> {
                         let entry = inner.trim_start()[root.len()..].trim_start_matches(['.', '[', '"', '\'']);
                         let entry: String = entry.chars().take_while(|c| word(*c)).collect();
                         self.usage.borrow_mut().names.insert((root.to_owned(), entry));
-                        let span = node.locate(self.text, at, at + open.len() + end + close.len());
+                        let span = node.locate(self.text_of(node.span), at, at + open.len() + end + close.len());
                         let message = format!("`{open} {close}` is plain text here");
                         let right = format!("${{{{ {} }}}}", inner[..end].trim());
                         let finding = Finding::warning(LOOKS_LIKE_TEMPLATE, span, message);

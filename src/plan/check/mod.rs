@@ -4,6 +4,7 @@
 //! then what is allowed and doubtful all the same. The schemas are walked over the nodes themselves, so that every finding
 //! has its exact place, and a misspelt key is one finding, not two: its value is checked as that of the key that was meant.
 
+mod archives;
 pub mod codes;
 pub mod explain;
 mod fits;
@@ -15,6 +16,7 @@ mod names;
 mod order;
 mod shape;
 mod steps;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -41,14 +43,24 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
     let schemas = Schemas::of(registry);
     let mut plan = None;
     if let Some(document) = &document {
-        let mut work = Work::new(&input.text, source, &document.root, registry, &schemas);
-        work.usage.get_mut().unclear = failed(&findings);
-        work.plan();
-        findings.append(work.findings.get_mut());
+        let included = targets::read(&document.root, &input.dir, &input.name, &mut sources, &mut findings);
+        let base = Base {
+            text: &input.text,
+            source,
+            root: &document.root,
+            included: included.as_ref(),
+            registry,
+            schemas: &schemas,
+            unclear: failed(&findings),
+        };
+        findings.append(&mut targets::check(base));
         if !failed(&findings) {
             let mut json = document.root.to_json();
             if let Some(map) = json.as_object_mut() {
                 map.retain(|k, _| !k.starts_with("x-"));
+            }
+            if let Some(included) = &included {
+                json["targets"]["list"] = included.root.to_json();
             }
             match serde_json::from_value::<Plan>(json) {
                 Ok(read) => plan = Some(read),
@@ -57,9 +69,7 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
         }
     }
     let failed = failed(&findings);
-    findings.sort_by(|a, b| {
-        (a.span.start, a.span.end, a.code, &a.message).cmp(&(b.span.start, b.span.end, b.code, &b.message))
-    });
+    findings.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     // A default is read by every step that uses it, and said once.
     findings.dedup_by(|a, b| (a.span, a.code, &a.message) == (b.span, b.code, &b.message));
     let checked = plan.filter(|_| !failed).map(|plan| Checked { plan, dir: input.dir, file: input.name });
@@ -73,12 +83,27 @@ fn failed(findings: &[Finding]) -> bool {
 /// A text with templates, parsed once.
 type Parsed = Rc<Result<Template, Vec<Problem>>>;
 
-struct Work<'a> {
+/// What is checked, and by what.
+#[derive(Clone, Copy)]
+struct Base<'a> {
     text: &'a str,
     source: SourceId,
     root: &'a Node,
+    /// The file that `targets` names.
+    included: Option<&'a targets::Included>,
     registry: &'a Registry,
     schemas: &'a Schemas,
+    /// The text is not all that it was meant to be.
+    unclear: bool,
+}
+
+struct Work<'a> {
+    base: Base<'a>,
+    root: &'a Node,
+    registry: &'a Registry,
+    schemas: &'a Schemas,
+    /// The target that the plan is checked for.
+    target: Option<&'a Node>,
     findings: RefCell<Vec<Finding>>,
     parsed: RefCell<HashMap<&'a str, Parsed>>,
     /// A map of the roots that templates may read where the walk has come to.
@@ -123,20 +148,20 @@ impl Usage {
 }
 
 impl<'a> Work<'a> {
-    fn new(text: &'a str, source: SourceId, root: &'a Node, registry: &'a Registry, schemas: &'a Schemas) -> Self {
+    fn new(base: Base<'a>, target: Option<&'a Node>) -> Self {
         Self {
-            text,
-            source,
-            root,
-            registry,
-            schemas,
+            base,
+            root: base.root,
+            registry: base.registry,
+            schemas: base.schemas,
+            target,
             findings: RefCell::default(),
             parsed: RefCell::default(),
             scope: Type::Map(BTreeMap::new()),
             hidden: BTreeSet::new(),
             steps: Vec::new(),
             ids: HashMap::new(),
-            usage: RefCell::default(),
+            usage: RefCell::new(Usage { unclear: base.unclear, ..Usage::default() }),
             known: foresee::Known::default(),
             literals: Cell::new(false),
         }
@@ -150,9 +175,17 @@ impl<'a> Work<'a> {
         self.push(Finding::error(code, span, message));
     }
 
+    /// The text that a place lies in.
+    fn text_of(&self, span: Span) -> &'a str {
+        match self.base.included {
+            Some(included) if span.source != self.base.source => &included.text,
+            _ => self.base.text,
+        }
+    }
+
     /// The source as it is spelled at a place.
     fn spelled(&self, span: Span) -> &'a str {
-        self.text.get(span.start..span.end).unwrap_or_default()
+        self.text_of(span).get(span.start..span.end).unwrap_or_default()
     }
 
     /// The template of a text.
@@ -171,11 +204,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn plan(&mut self) {
+    /// What is the same for every target. Gives whether there is more to be looked at.
+    fn frame(&self) -> bool {
         let root = self.root;
         let Kind::Map(entries) = &root.kind else {
             let finding = Finding::error(WRONG_TYPE, root.span, format!("a plan is a map, found {}", root.kind_name()));
-            return self.push(finding.help("a plan begins with `version: 1` and `name: …`"));
+            self.push(finding.help("a plan begins with `version: 1` and `name: …`"));
+            return false;
         };
         if let Some(version) = root.get("version")
             && let Kind::Int(number) = version.kind
@@ -186,34 +221,47 @@ impl<'a> Work<'a> {
             self.push(finding.help(if number > 1 { "take a newer runplan" } else { "write `version: 1`" }));
             // What a newer language means by its keys is not for this checker to say.
             if number > 1 {
-                return;
+                return false;
             }
         }
         let rules = Rules { top: true, ..Rules::plain() };
         self.keys(entries, &self.schemas.frame, root, What::Plan, rules);
-        self.gather();
-        self.use_of_names();
         self.inputs();
         self.sources();
+        self.targets();
+        true
+    }
+
+    /// The names and types of a plan, for its target if it has one. A target that is surely not selected has none.
+    fn plan(&mut self) -> bool {
+        self.gather();
+        self.use_of_names();
         self.ground();
         self.know_params();
+        self.selection();
+        if self.left_out() {
+            return false;
+        }
         self.order();
         self.outside_steps();
         self.walk_steps();
         self.lint();
+        true
     }
 
     /// What every template of the plan reads.
     fn use_of_names(&mut self) {
         let mut usage = Usage { unclear: self.usage.borrow().unclear, ..Usage::default() };
         let outside = self.root.entries().iter().filter(|e| !e.key.starts_with("x-"));
-        for entry in outside {
-            leaves(&entry.value, &mut |text| match &*self.parse(text) {
+        let included = self.base.included.map(|i| &i.root);
+        for node in outside.map(|e| &e.value).chain(included) {
+            leaves(node, &mut |text| match &*self.parse(text) {
                 Ok(template) => template.expressions().for_each(|e| usage.note(e)),
                 Err(_) => usage.unclear = true,
             });
         }
-        for when in self.steps.iter().filter_map(|s| s.when.and_then(Node::text)) {
+        let select = self.select().and_then(Node::text);
+        for when in self.steps.iter().filter_map(|s| s.when.and_then(Node::text)).chain(select) {
             match template::parse_expression(names::bare(when).unwrap_or(when)) {
                 Ok(expression) => usage.note(&expression),
                 Err(_) => usage.unclear = true,

@@ -16,6 +16,8 @@ use crate::template::{self, Name, Problem, ProblemKind, Type};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Area {
     Secrets,
+    /// Which targets are taken, and how many at a time; the folder of the logs in a plan with targets.
+    Targets,
     /// Vars, the database, the logs, the lock.
     Before,
     Step,
@@ -58,12 +60,13 @@ pub(super) fn conjuncts(when: &str) -> BTreeSet<String> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn when(&self, node: &'a Node, place: &Place<'_>) {
+    /// A condition: the `when` of a step, the `select` of targets.
+    pub(super) fn when(&self, key: &str, node: &'a Node, place: &Place<'_>) {
         let Some(text) = node.text() else { return };
         if let Some(bare) = bare(text) {
-            let finding =
-                Finding::error(WRAPPED_WHEN, node.span, "`when` is an expression as it stands, without `${{ }}`");
-            let finding = finding.help(format!("write `when: {bare}`"));
+            let message = format!("`{key}` is an expression as it stands, without `${{{{ }}}}`");
+            let finding = Finding::error(WRAPPED_WHEN, node.span, message);
+            let finding = finding.help(format!("write `{key}: {bare}`"));
             // Only a text that is one whole expression can be mended by taking the marks away.
             let one = template::parse_expression(bare).is_ok();
             let plain = node.style == Style::Plain && !bare.contains(": ") && !bare.contains(" #");
@@ -84,7 +87,7 @@ impl<'a> Work<'a> {
                 let fits = matches!(&found, Type::Either(all) if all.iter().all(truth)) || truth(&found);
                 if !fits && problems.is_empty() {
                     let finding =
-                        Finding::error(TYPE, node.span, format!("`when` needs true or false, found {}", found.name()));
+                        Finding::error(TYPE, node.span, format!("`{key}` needs true or false, found {}", found.name()));
                     self.push(match found {
                         Type::Text => finding.help(format!("compare it: `{text} != \"\"`")),
                         Type::Int | Type::Float => finding.help(format!("compare it: `{text} > 0`")),
@@ -100,7 +103,7 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn problem(&self, node: &Node, problem: &Problem) {
-        let span = node.locate(self.text, problem.range.start, problem.range.end);
+        let span = node.locate(self.text_of(node.span), problem.range.start, problem.range.end);
         let code = match problem.kind {
             ProblemKind::Syntax => SYNTAX,
             ProblemKind::Call => CALL,
@@ -133,6 +136,7 @@ impl<'a> Work<'a> {
                     Type::Open(values) => here = values,
                     Type::Map(map) => match map.get(segment) {
                         Some(next) => here = next,
+                        None if name.defaulted && self.some_label(&name.path[..depth], segment) => break,
                         None => {
                             self.unknown(node, name, depth, range, map.keys().map(String::as_str), place);
                             break;
@@ -157,7 +161,7 @@ impl<'a> Work<'a> {
         place: &Place<'_>,
     ) {
         let segment = &name.path[depth];
-        let span = node.locate(self.text, range.start, range.end);
+        let span = node.locate(self.text_of(node.span), range.start, range.end);
         if depth == 0 {
             if let (Some(near), Some(entry)) = (nearest(segment, keys.clone()), name.path.get(1)) {
                 self.usage.borrow_mut().names.insert((near.to_owned(), entry.clone()));
@@ -190,6 +194,10 @@ impl<'a> Work<'a> {
         let dashed = format!("{segment}-");
         if let Some(whole) = keys.clone().find(|k| k.starts_with(&dashed)) {
             return self.push(finding.help(format!("a name with a `-` is read as `{before}[\"{whole}\"]`")));
+        }
+        if self.some_label(&name.path[..depth], segment) {
+            let help = format!("give every target the label, or write `{before}.{segment} | default(…)`");
+            return self.push(finding.help(help));
         }
         let near = nearest(segment, keys.clone());
         if let Some(near) = near
@@ -228,6 +236,9 @@ impl<'a> Work<'a> {
         place: &Place<'_>,
     ) {
         let here = match root {
+            "vars" | "database" | "secrets" | "run" | "target" | "steps" if place.area == Area::Targets => {
+                Some("this is decided before any target's vars, database and secrets are known")
+            }
             "steps" => Some("`steps` cannot be read here, which is computed before the first step"),
             "failure" => Some("`failure` is known in `on_failure` and `finally` only"),
             "target" => Some("`target` is known in a plan with `targets` only"),
@@ -268,9 +279,10 @@ impl<'a> Work<'a> {
     /// What a name reads may not be there when the run comes to it.
     fn maybe_missing(&self, node: &Node, name: &Name, all: &[Name], place: &Place<'_>) {
         let path: Vec<&str> = name.path.iter().map(String::as_str).collect();
-        let at = || node.locate(self.text, name.range.start, name.range.end);
+        let at = || node.locate(self.text_of(node.span), name.range.start, name.range.end);
         if let ["database", key @ ("password" | "sslrootcert" | "connect_timeout"), ..] = path.as_slice() {
-            if self.root.get("database").is_none_or(|d| d.get(key).is_none()) {
+            let own = |d: Option<&Node>| d.is_some_and(|d| d.get(key).is_some());
+            if !own(self.root.get("database")) && !own(self.target.and_then(|t| t.get("database"))) {
                 let message = format!("`database.{key}` is there only when the environment gives it");
                 let finding = Finding::warning(MAYBE_MISSING, at(), message);
                 self.push(finding.help(format!("set it under `database`, or write `database.{key} | default(…)`")));

@@ -61,7 +61,7 @@ impl<'a> Work<'a> {
         }
         let (params, secrets) = (map(names("params"), &typed), map(names("secrets"), &|_| Type::Secret));
         let vars = map(names("vars"), &|_| Type::Any);
-        let targets = root.get("targets").is_some();
+        let target = self.type_of_target();
         let roots = self.roots();
         roots.insert("params".to_owned(), params);
         roots.insert("secrets".to_owned(), secrets);
@@ -70,9 +70,7 @@ impl<'a> Work<'a> {
         roots.insert("run".to_owned(), texts(&["id", "started_at", "host", "log_file", "log_dir"]));
         roots.insert("database".to_owned(), database);
         roots.insert("vars".to_owned(), vars);
-        if targets {
-            roots.insert("target".to_owned(), Type::Any);
-        }
+        roots.extend(target.map(|t| ("target".to_owned(), t)));
     }
 
     /// Finds every chain of values that read each other, and the type of every var after those that it reads.
@@ -146,6 +144,10 @@ impl<'a> Work<'a> {
                 all.push(Computed { name, node: &entry.value, span: entry.key_span, reads: Vec::new() });
             }
         }
+        if let Some(entry) = self.target.and_then(|t| t.entry("database")) {
+            let name = "the target's database".to_owned();
+            all.push(Computed { name, node: &entry.value, span: entry.key_span, reads: Vec::new() });
+        }
         let places: HashMap<String, usize> = all.iter().enumerate().map(|(i, c)| (c.name.clone(), i)).collect();
         let vars: Vec<usize> = (0..all.len()).filter(|i| all[*i].name.starts_with("vars.")).collect();
         for computed in &mut all {
@@ -158,7 +160,9 @@ impl<'a> Work<'a> {
                     match (name.path[0].as_str(), entry) {
                         ("vars", Some(var)) => reads.extend(places.get(&format!("vars.{var}"))),
                         ("vars", None) => reads.extend(&vars),
-                        ("database", _) => reads.extend(places.get("database")),
+                        ("database", _) => {
+                            reads.extend(["database", "the target's database"].iter().filter_map(|n| places.get(*n)));
+                        }
                         ("run", None | Some("log_file" | "log_dir")) => reads.extend(places.get("logs.dir")),
                         _ => {}
                     }

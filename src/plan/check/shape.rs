@@ -147,7 +147,7 @@ impl Work<'_> {
         let rules = Rules { templates: rules.templates || schema.get(schema::TEMPLATE_MARK).is_some(), ..rules };
         if node.text().is_some_and(|t| t.contains("${{")) {
             // The condition of a step has a finding of its own for it.
-            if !rules.templates && !matches!(what, What::Key("when")) {
+            if !rules.templates && !matches!(what, What::Key("when" | "select")) {
                 let finding = Finding::error(NO_TEMPLATE, node.span, format!("{what}: a template does not work here"));
                 self.push(finding.help("write the value itself: it is read before anything is computed"));
             }
@@ -217,7 +217,7 @@ impl Work<'_> {
     fn mistyped(&self, node: &Node, words: &str, what: What<'_>, schemas: &[&Value]) {
         // What is doubtful, or opens a map by mistake, has its finding.
         let raw = self.spelled(node.span);
-        let known = node.text().is_some() && node.doubt(self.text).is_some_and(|d| !d.only_as_text);
+        let known = node.text().is_some() && node.doubt(self.text_of(node.span)).is_some_and(|d| !d.only_as_text);
         if known || (matches!(node.kind, Kind::Map(_)) && raw.starts_with("{{")) {
             return;
         }
@@ -225,7 +225,7 @@ impl Work<'_> {
         let plain = node.style == crate::document::Style::Plain;
         if takes("string")
             && plain
-            && let Some(doubt) = node.doubt(self.text).filter(|d| d.only_as_text)
+            && let Some(doubt) = node.doubt(self.text_of(node.span)).filter(|d| d.only_as_text)
         {
             let message = format!("{what}: `{raw}` is {}; expected a text", doubt.why);
             let quoted = format!("\"{raw}\"");

@@ -82,19 +82,22 @@ impl<'a> Work<'a> {
         for entry in self.root.get("vars").map(Node::entries).unwrap_or_default() {
             self.templates(&entry.value, None, &entry.key, &before);
         }
-        if let Some(node) = self.root.get("database") {
+        for node in [Some(self.root), self.target].into_iter().flatten().filter_map(|n| n.get("database")) {
             self.templates(node, Some(&properties["database"]), "database", &before);
         }
         let text = json!({ "type": "string" });
+        let one = self.part(&["params", "env", "plan", "run"]);
         for (pointer, key) in [("/logs/dir", "dir"), ("/lock/key", "key")] {
-            if let Some((node, _)) = self.root.at(pointer) {
+            let Some((node, _)) = self.root.at(pointer) else { continue };
+            if key == "dir" && self.has_targets() {
+                // One folder for all of them.
+                self.templates(node, Some(&text), key, &Place::before(Area::Targets, &one));
+                self.one_for_all(node);
+            } else {
                 self.templates(node, Some(&text), key, &before);
             }
         }
-        let Type::Map(roots) = &self.scope else { return };
-        let known =
-            ["params", "env", "plan", "run"].into_iter().filter_map(|k| Some((k.to_owned(), roots.get(k)?.clone())));
-        let scope = Type::Map(known.collect());
+        let scope = self.part(&["params", "env", "plan", "run", "target"]);
         let place = Place::before(Area::Secrets, &scope);
         for entry in self.root.get("secrets").map(Node::entries).unwrap_or_default() {
             for key in ["file", "command"] {
@@ -139,6 +142,12 @@ impl<'a> Work<'a> {
         self.unread_defaults();
     }
 
+    /// These roots of the scope.
+    pub(super) fn part(&self, names: &[&str]) -> Type {
+        let Type::Map(roots) = &self.scope else { return Type::Any };
+        Type::Map(names.iter().filter_map(|k| Some(((*k).to_owned(), roots.get(*k)?.clone()))).collect())
+    }
+
     fn forget(&mut self, section: &str) {
         if section == "steps" {
             return;
@@ -169,7 +178,7 @@ impl<'a> Work<'a> {
             certain: self.holds(step.when),
         };
         if let Some(when) = step.when {
-            self.when(when, &place);
+            self.when("when", when, &place);
         }
         if let Some(when) = when {
             place.holds = conjuncts(when);

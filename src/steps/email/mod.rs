@@ -244,7 +244,9 @@ fn message_id(work: &Work, subject: &str, facts: &RunFacts) -> String {
     let mut hash = Sha256::new();
     let people = work.to.iter().chain(&work.cc).map(ToString::to_string);
     let files = work.attach.iter().map(|a| a.path.to_string_lossy().into_owned());
-    for text in people.chain(files).chain([subject.to_owned(), work.body.clone().unwrap_or_default()]) {
+    // The same mail of another target is another one.
+    let own = [subject.to_owned(), work.body.clone().unwrap_or_default(), facts.target.clone().unwrap_or_default()];
+    for text in people.chain(files).chain(own) {
         hash.update(text.as_bytes());
         hash.update([0]);
     }

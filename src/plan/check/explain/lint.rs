@@ -207,6 +207,56 @@ steps:
 ",
     },
     Explanation {
+        code: codes::SAME_ARCHIVE,
+        title: "targets that write the same archive",
+        text: "No archive is ever overwritten, so only the first of these targets gets its own. `target.name` is another in each of them.",
+        wrong: r#"version: 1
+name: night
+timeout: 2h
+targets:
+  list:
+    - { name: crm, database: { host: one.example.org, dbname: app } }
+    - { name: shop, database: { host: two.example.org, dbname: app } }
+steps:
+  - uses: pg_dump
+    with: { file: "backups/${{ database.dbname }}-${{ run.id }}.dump" }
+"#,
+        right: r#"version: 1
+name: night
+timeout: 2h
+targets:
+  list:
+    - { name: crm, database: { host: one.example.org, dbname: app } }
+    - { name: shop, database: { host: two.example.org, dbname: app } }
+steps:
+  - uses: pg_dump
+    with: { file: "backups/${{ target.name }}-${{ run.id }}.dump" }
+"#,
+    },
+    Explanation {
+        code: codes::NO_TARGET,
+        title: "a selection that leaves no target",
+        text: "`select` is false for every target, so the plan would do nothing.",
+        wrong: r#"version: 1
+name: night
+targets:
+  select: target.labels.tier == "prd"
+  list: [{ name: crm, labels: { tier: prod } }]
+steps:
+  - uses: command
+    with: { argv: [date] }
+"#,
+        right: r#"version: 1
+name: night
+targets:
+  select: target.labels.tier == "prod"
+  list: [{ name: crm, labels: { tier: prod } }]
+steps:
+  - uses: command
+    with: { argv: [date] }
+"#,
+    },
+    Explanation {
         code: codes::VERSION,
         title: "another version of the plan language",
         text: "A plan says which version of the language it is written in. This program reads version 1.",

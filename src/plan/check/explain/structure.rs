@@ -80,7 +80,7 @@ steps:
     Explanation {
         code: codes::DUPLICATE_ID,
         title: "an id stands twice",
-        text: "`steps.dump` must mean one step. Ids are unique in the whole plan, handlers included.",
+        text: "`steps.dump` must mean one step. Ids are unique in the whole plan, handlers included; so are the names of targets.",
         wrong: "version: 1
 name: night
 steps:
@@ -132,6 +132,29 @@ steps:
   - uses: command
     with: { argv: [ls, "${{ params.dir }}"] }
 "#,
+    },
+    Explanation {
+        code: codes::TARGET_SOURCE,
+        title: "targets without a list, or with two",
+        text: "The targets of a plan stand under `list`, or in the file that `include` names: a YAML list of the same items, which are checked as if they stood in the plan. The path begins at the folder of the plan.",
+        wrong: "version: 1
+name: night
+targets: { max_parallel: 2 }
+steps:
+  - uses: command
+    with: { argv: [date] }
+",
+        right: "version: 1
+name: night
+targets:
+  max_parallel: 2
+  list:
+    - { name: crm, database: { dbname: crm } }
+    - { name: shop, database: { dbname: shop } }
+steps:
+  - uses: command
+    with: { argv: [date] }
+",
     },
     Explanation {
         code: codes::UNKNOWN_STEP,

@@ -1,0 +1,78 @@
+//! The command line of those that look back.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::Format;
+use crate::quantity::Span;
+
+/// Which runs to list.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan; without one, every plan that keeps its
+    /// runs in the user's state folder
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: Option<String>,
+    /// The folder of logs to look in: holds a folder for each plan
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// Only runs with this value of a parameter
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// How many runs to list, 0 for all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// Only runs that failed or were killed
+    #[arg(long)]
+    pub failed: bool,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Whose log to print.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan; without one, every plan that keeps its
+    /// runs in the user's state folder
+    #[arg(long, value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: Option<String>,
+    /// The folder of logs to look in: holds a folder for each plan
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+/// Which plan is asked about.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// How old the last good run may be, like `26h`; needed but for `--format prometheus`
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<Span>,
+    /// The folder of logs to look in: holds a folder for each plan
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// Only runs with this value of a parameter: for a plan that is run for several databases
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
+}
+
+/// How a status is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// One line, as Nagios shows it
+    Text,
+    /// One JSON document
+    Json,
+    /// Metrics for the textfile collector of Prometheus' node exporter
+    Prometheus,
+}

@@ -1,0 +1,122 @@
+//! Whose runs are meant: from a plan file, a plan's name or nothing to the folders of their journals.
+
+use std::path::{Path, PathBuf};
+
+use super::exit::{Exit, Failure};
+use super::output::Terms;
+use super::{input, run};
+use crate::diag;
+use crate::journal::{Found, Past, Shelf};
+use crate::plan;
+use crate::run::{default_logs, folder_of_runs};
+use crate::steps::REGISTRY;
+
+/// Where to look, and which runs count.
+pub struct Sought {
+    /// The folder that was looked in.
+    pub place: PathBuf,
+    pub shelves: Vec<Shelf>,
+    /// Parameters by name and value, as texts.
+    pub params: Vec<(String, String)>,
+    /// The plan was named by its name, which may be wrong.
+    pub by_name: bool,
+}
+
+/// Finds the runs of a plan file or a plan's name; without either those of every plan.
+///
+/// # Errors
+/// A plan that cannot be read, is not valid (exit code 78), or does not tell where its runs are.
+pub fn seek(plan: Option<&str>, dir: Option<&Path>, param: &[String], terms: &Terms) -> Result<Sought, Failure> {
+    let logs = dir.map_or_else(|| default_logs(&run::environment()), Path::to_path_buf);
+    let logs = std::path::absolute(&logs).unwrap_or(logs);
+    match plan {
+        None => {
+            let shelves = Shelf::all(&logs).map_err(|e| unreadable(&logs, &e))?;
+            Ok(Sought { place: logs, shelves, params: plain(param)?, by_name: false })
+        }
+        Some(name) if is_name(name) => {
+            let place = logs.join(name);
+            let shelves = vec![Shelf::new(name, &place)];
+            Ok(Sought { place, shelves, params: plain(param)?, by_name: true })
+        }
+        Some(file) => of_file(Path::new(file), dir, param, terms),
+    }
+}
+
+/// Whether a word is the name of a plan: nothing that is there, and no path.
+fn is_name(word: &str) -> bool {
+    let like_a_path = word == "-" || word.contains(['/', '\\']) || word.ends_with(".yaml") || word.ends_with(".yml");
+    !like_a_path && !Path::new(word).is_file()
+}
+
+fn of_file(file: &Path, dir: Option<&Path>, param: &[String], terms: &Terms) -> Result<Sought, Failure> {
+    let outcome = plan::check(input::read_plan(file)?, &REGISTRY);
+    let Some(checked) = outcome.checked else {
+        terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+        let text = format!("the plan `{}` is not valid", file.display());
+        let hint = "its past runs are found by its name, with `--dir` where it has `logs.dir`";
+        return Err(Failure { exit: Exit::Invalid, text, hint: Some(hint.to_owned()) });
+    };
+    let (given, all) = input::some_params(checked.plan(), param)?;
+    let name = &checked.plan().name;
+    let place = match dir {
+        Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf()).join(name),
+        None => folder_of_runs(&checked, &all, &run::environment(), &run::host()).map_err(|why| {
+            Failure::usage(format!("`logs.dir` of `{}` does not tell where its runs are: {why}", file.display()))
+                .hint("give what it reads with `-p`, or the folder itself with `--dir`")
+        })?,
+    };
+    let params = given.iter().map(|(name, value)| (name.clone(), shown(&value.to_json()))).collect();
+    Ok(Sought { shelves: vec![Shelf::new(name, &place)], place, params, by_name: false })
+}
+
+/// `-p` without a plan that could say what types there are.
+fn plain(param: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |text: &String| {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    param.iter().map(pair).collect()
+}
+
+fn shown(json: &serde_json::Value) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
+
+fn unreadable(place: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("the runs in `{}` cannot be read: {error}", place.display()))
+        .hint("look as the user who runs the plans")
+}
+
+impl Sought {
+    /// The runs there are, the newest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read; a plan's name that has none, with the nearest that has.
+    pub fn runs(&self) -> Result<Vec<Found<'_>>, Failure> {
+        let runs = Shelf::runs(&self.shelves).map_err(|e| unreadable(&self.place, &e))?;
+        if let (true, true, [shelf]) = (runs.is_empty(), self.by_name, self.shelves.as_slice()) {
+            let others = Shelf::all(self.place.parent().unwrap_or(&self.place)).unwrap_or_default();
+            let near = diag::nearest(&shelf.plan, others.iter().map(|s| s.plan.as_str()));
+            let failure = Failure::usage(format!("there are no runs of a plan `{}`: {}", shelf.plan, self.nothing()));
+            return Err(failure.hint(near.map_or_else(
+                || "name the plan file if it has `logs.dir`, or give `--dir`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            )));
+        }
+        Ok(runs)
+    }
+
+    /// Whether a run has the parameters that were asked for. One that cannot be read may have them.
+    pub fn wants(&self, past: &Past) -> bool {
+        past.problem.is_some()
+            || self.params.iter().all(|(name, value)| past.params.get(name).is_some_and(|v| shown(v) == *value))
+    }
+
+    /// Where nothing was found.
+    pub fn nothing(&self) -> String {
+        format!("`{}` has none", self.place.display())
+    }
+}

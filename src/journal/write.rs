@@ -1,0 +1,131 @@
+//! Writing the journal of a run: a folder with `events.jsonl`, one event a line, and `run.log`, the same for people. Each
+//! line is handed to the system as it happens; the closing event is flushed to the disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{Local, SecondsFormat};
+
+use super::{EVENTS, LOG};
+use crate::event::{Event, Fact, Reader, lines};
+use crate::files;
+use crate::step::Level;
+
+/// A journal that is being written.
+pub struct Journal {
+    dir: PathBuf,
+    files: Mutex<Files>,
+}
+
+struct Files {
+    events: File,
+    log: File,
+    /// A log for each target that is running.
+    targets: BTreeMap<String, File>,
+}
+
+impl Journal {
+    /// Makes the folder (0700) and the files (0600) of a run. The file of events stays locked while the run lives, so
+    /// that nobody removes the folder under it.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be made, or is there already.
+    pub fn create(dir: &Path) -> io::Result<Arc<Self>> {
+        make_dir(dir)?;
+        let events = make_file(&dir.join(EVENTS))?;
+        // Some file systems know no locks; the folder is then protected by its age alone.
+        files::hold(&events);
+        let log = make_file(&dir.join(LOG))?;
+        let files = Files { events, log, targets: BTreeMap::new() };
+        Ok(Arc::new(Self { dir: dir.to_path_buf(), files: Mutex::new(files) }))
+    }
+}
+
+impl Reader for Journal {
+    fn event(&self, event: &Event) -> io::Result<()> {
+        if matches!(event.fact, Fact::Progress { .. }) {
+            return Ok(());
+        }
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        files.events.write_all(&line)?;
+        files.log.write_all(log_text(event, event.target.as_deref()).as_bytes())?;
+        if let Some(target) = &event.target {
+            if matches!(event.fact, Fact::TargetStarted { .. }) {
+                let file = make_file(&self.dir.join(format!("{target}.log")))?;
+                files.targets.insert(target.clone(), file);
+            }
+            if let Some(file) = files.targets.get_mut(target) {
+                file.write_all(log_text(event, None).as_bytes())?;
+                if matches!(event.fact, Fact::Failed { .. } | Fact::TargetFinished { .. }) {
+                    file.sync_data()?;
+                }
+            }
+            if matches!(event.fact, Fact::TargetFinished { .. }) {
+                files.targets.remove(target);
+            }
+        }
+        // Before a handler mails the log, and at the end, it is on the disk.
+        if matches!(event.fact, Fact::Failed { .. } | Fact::RunFinished { .. }) {
+            files.log.sync_data()?;
+            files.events.sync_data()?;
+        }
+        Ok(())
+    }
+}
+
+/// The event as lines of time, step and text, a section for each step. In the log of several targets each line names its
+/// own.
+fn log_text(event: &Event, target: Option<&str>) -> String {
+    let time = event.time.with_timezone(&Local).to_rfc3339_opts(SecondsFormat::Millis, false);
+    let mut out = String::new();
+    for said in lines(&event.fact) {
+        if said.heading {
+            let own = matches!(said.who.as_str(), "run" | "target");
+            let of = target.map(|t| format!("{t}: ")).unwrap_or_default();
+            out += &format!("\n== {of}{}\n", if own { &said.who } else { &said.text });
+            if !own {
+                continue;
+            }
+        }
+        let level = match said.level {
+            Level::Warn => "WARNING ",
+            Level::Debug | Level::Info => "",
+        };
+        let of = target.map(|t| format!("{t} ")).unwrap_or_default();
+        out += &format!("{time} {of}{} {level}{}\n", said.who, said.text);
+    }
+    out
+}
+
+#[cfg(unix)]
+fn make_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(parent) = dir.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(dir)
+}
+
+#[cfg(not(unix))]
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::create_dir(dir)
+}
+
+fn make_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}

@@ -1,0 +1,373 @@
+//! The targets of a run, one after the other or several at a time. A plan without targets is a run over one that has no
+//! name.
+//!
+//! Each runs all steps and its own handlers, under its own lock and with a log of its own. What becomes of one concerns no
+//! other, unless the plan says `fail_fast`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::{Id, JoinSet};
+
+use super::begin::Begun;
+use super::emit::Emitter;
+use super::lock::Locks;
+use super::secrets::Secrets;
+use super::steps::Runner;
+use super::{Aim, End, Request, failed, preflight, scope, stopped, unready};
+use crate::cancel::{Cancel, Reason};
+use crate::event::Fact;
+use crate::secret::Secret;
+use crate::step::{Failure, FailureKind, RunFacts, Status};
+use crate::template::{self, Scope};
+use crate::value::Value;
+
+/// A target before its first step.
+#[derive(Clone)]
+pub struct Work {
+    /// Its place among the request's.
+    pub aim: usize,
+    pub scope: Scope,
+    pub facts: RunFacts,
+    /// What keeps it from its first step.
+    pub failure: Option<(Failure, End)>,
+    /// What it has in common with those that do not run at the same time.
+    group: Option<String>,
+    /// Its task broke, and what is left are its handlers.
+    broke: bool,
+}
+
+/// Every target with what was fetched and computed for it.
+pub struct Prepared {
+    pub works: Vec<Work>,
+    /// Every secret value at hand.
+    pub known: Vec<Secret>,
+    pub warnings: Vec<String>,
+}
+
+/// Fetches the secrets, those of each source once, and computes what the targets' templates read. To look, fetches just
+/// the database passwords.
+pub async fn prepare(request: &Request, begun: &Begun, to_look: bool) -> Prepared {
+    let mut secrets = Secrets::new(request);
+    let mut prepared = Prepared { works: Vec::new(), known: Vec::new(), warnings: Vec::new() };
+    for (at, aim) in request.aims.iter().enumerate() {
+        let mut scope = begun.scope(request, aim);
+        let fetched =
+            if to_look { secrets.fetch_for_looking(aim, &scope).await } else { secrets.fetch(aim, &scope).await };
+        let group = group(aim, &scope);
+        scope::set(&mut scope, "secrets", Value::Map(fetched.values));
+        let broken = scope::compute(&mut scope, aim.checked.plan(), &request.env);
+        let failure = match group {
+            Ok(_) => unready(request, aim, &fetched.problems, &broken),
+            Err(ref problem) => Some((failed(FailureKind::Step, problem.clone(), None), End::Failed)),
+        };
+        for secret in fetched.known.into_iter().chain(password(&scope)) {
+            if !prepared.known.contains(&secret) {
+                prepared.known.push(secret);
+            }
+        }
+        for warning in fetched.warnings {
+            if !prepared.warnings.contains(&warning) {
+                prepared.warnings.push(warning);
+            }
+        }
+        let facts = facts(request, aim, begun, &scope, to_look);
+        prepared.works.push(Work { aim: at, scope, facts, failure, group: group.unwrap_or_default(), broke: false });
+    }
+    prepared
+}
+
+/// The database password that the settings resolved to.
+pub fn password(scope: &Scope) -> Option<Secret> {
+    let database = scope.roots.iter().find(|(k, _)| k == "database")?;
+    match database.1.get("password")? {
+        Value::Secret(secret) => Some(secret.clone()),
+        _ => None,
+    }
+}
+
+/// What a target has in common with others.
+fn group(aim: &Aim, scope: &Scope) -> Result<Option<String>, String> {
+    let limit = aim.checked.plan().targets.as_ref().and_then(|t| t.limit_per.as_ref());
+    let Some(limit) = limit else { return Ok(None) };
+    let told = |problem: &str| format!("`targets.limit_per.key`: {problem}");
+    let template = template::parse(&limit.key).map_err(|p| told(&p[0].message))?;
+    match template.render(scope).map_err(|p| told(&p.message))? {
+        Value::Text(key) => Ok(Some(key)),
+        other => Err(told(&format!("expected a text, found {}", other.kind()))),
+    }
+}
+
+/// What the steps of a target may know of the run.
+pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run: bool) -> RunFacts {
+    let database = scope.roots.iter().find(|(k, _)| k == "database").and_then(|(_, d)| d.get("dbname"));
+    RunFacts {
+        plan: request.checked.plan().name.clone(),
+        run: begun.id.clone(),
+        started_at: begun.started_at,
+        host: request.host.clone(),
+        target: aim.target.clone(),
+        database: database.and_then(Value::as_text).map(str::to_owned),
+        log_file: (!dry_run).then(|| begun.log_file(aim)),
+        log_dir: (!dry_run).then(|| begun.log_dir.clone()),
+        failure: None,
+        steps: Vec::new(),
+        log_tail: Vec::new(),
+        upcoming: Vec::new(),
+    }
+}
+
+/// What became of a target.
+#[derive(Debug)]
+pub struct Done {
+    /// Its place among the request's.
+    pub aim: usize,
+    pub end: End,
+    pub warnings: u32,
+    pub failure: Option<Failure>,
+    pub handler_failed: bool,
+    /// It never began.
+    pub skipped: bool,
+}
+
+impl Done {
+    fn status(&self) -> Status {
+        match (self.end, self.failure.as_ref().map(|f| f.kind)) {
+            _ if self.skipped => Status::Skipped,
+            (End::Done, _) => Status::Ok,
+            (End::Warnings, _) => Status::Warning,
+            (End::Timeout, _) => Status::TimedOut,
+            (_, Some(FailureKind::Signal | FailureKind::Cancelled)) => Status::Cancelled,
+            _ => Status::Failed,
+        }
+    }
+}
+
+/// Runs the targets, as many at a time as the plan allows, in its order.
+pub async fn all(request: &Arc<Request>, run: &str, emitter: &Arc<Emitter>, works: Vec<Work>) -> Vec<Done> {
+    let settings = request.checked.plan().targets.as_ref();
+    let most = settings.map_or(1, |t| t.max_parallel.max(1));
+    let per = settings.and_then(|t| t.limit_per.as_ref()).map_or(u32::MAX, |l| l.max.max(1));
+    let fail_fast = settings.is_some_and(|t| t.fail_fast);
+    let stop = request.stop.child(None);
+    let locks = Arc::new(Locks::default());
+    let mut waiting = VecDeque::from(works);
+    let mut running: JoinSet<Done> = JoinSet::new();
+    // What runs, as it was before it began.
+    let mut begun: BTreeMap<Id, Work> = BTreeMap::new();
+    let mut done: Vec<Done> = Vec::new();
+    loop {
+        while running.len() < most as usize && may_begin(&stop, &done, running.is_empty()) {
+            let busy = |group: &String| begun.values().filter(|w| w.group.as_ref() == Some(group)).count();
+            let free = |work: &Work| work.group.as_ref().is_none_or(|g| busy(g) < per as usize);
+            let Some(work) = waiting.iter().position(free).and_then(|at| waiting.remove(at)) else { break };
+            let kept = work.clone();
+            let (request, run, stop, locks) = (Arc::clone(request), run.to_owned(), stop.clone(), Arc::clone(&locks));
+            let emitter = of(&request, work.aim, emitter);
+            let task = running.spawn(async move { one(&request, &run, &emitter, work, &stop, &locks).await });
+            begun.insert(task.id(), kept);
+        }
+        let (id, ended) = match running.join_next_with_id().await {
+            None => break,
+            Some(Ok((id, ended))) => (id, Some(ended)),
+            Some(Err(error)) => (error.id(), None),
+        };
+        let Some(work) = begun.remove(&id) else { continue };
+        let ended = match ended {
+            Some(ended) => ended,
+            None if !work.broke => {
+                waiting.push_front(broken(work));
+                continue;
+            }
+            None => given_up(request, work, emitter),
+        };
+        if fail_fast && ended.failure.is_some() {
+            stop.cancel(Reason::FailFast);
+        }
+        done.push(ended);
+    }
+    for work in waiting {
+        let end = stop.reason().map_or(End::Failed, |r| stopped(r).1);
+        let skipped = Done { aim: work.aim, end, warnings: 0, failure: None, handler_failed: false, skipped: true };
+        let reason = stop.reason().map(|r| stopped(r).0.error);
+        close(request, &of(request, work.aim, emitter), &skipped, 0.0, reason);
+        done.push(skipped);
+    }
+    done.sort_by_key(|d| d.aim);
+    done
+}
+
+/// Whether another target may begin. When the run was told to stop none does, unless none heard of it: then one more is
+/// begun and cut short, so that its handlers tell of it.
+fn may_begin(stop: &Cancel, done: &[Done], alone: bool) -> bool {
+    let heard = || done.iter().any(|d| d.failure.is_some());
+    match stop.reason() {
+        None => true,
+        Some(Reason::FailFast) => false,
+        Some(_) => alone && !heard(),
+    }
+}
+
+/// Where the events of a target start.
+fn of(request: &Request, aim: usize, emitter: &Arc<Emitter>) -> Arc<Emitter> {
+    match &request.aims[aim].target {
+        Some(name) => emitter.of(name),
+        None => Arc::clone(emitter),
+    }
+}
+
+/// A target whose task broke. What an executor does wrong is caught at its step, so this is our own fault; its handlers
+/// tell of it.
+fn broken(work: Work) -> Work {
+    let hint = "please report it; the other targets are run all the same";
+    let failure = failed(FailureKind::Step, "an internal fault".to_owned(), Some(hint));
+    Work { failure: Some((failure, End::Failed)), broke: true, ..work }
+}
+
+/// One whose handlers broke too.
+fn given_up(request: &Request, work: Work, emitter: &Arc<Emitter>) -> Done {
+    let failure = work.failure.map(|(failure, _)| failure);
+    let done = Done { aim: work.aim, end: End::Failed, warnings: 0, failure, handler_failed: true, skipped: false };
+    close(request, &of(request, work.aim, emitter), &done, 0.0, None);
+    done
+}
+
+/// Says that a target has ended.
+fn close(request: &Request, emitter: &Emitter, done: &Done, seconds: f64, reason: Option<String>) {
+    if request.aims[done.aim].target.is_some() {
+        emitter.emit(Fact::TargetFinished {
+            status: done.status(),
+            exit_code: (request.exit_code)(done.end),
+            seconds,
+            warnings: done.warnings,
+            failure: done.failure.clone(),
+            reason,
+        });
+    }
+}
+
+/// Says that a target begins.
+pub fn open(aim: &Aim, facts: &RunFacts, emitter: &Emitter) {
+    if aim.target.is_some() {
+        emitter.emit(Fact::TargetStarted {
+            params: Value::Map(aim.params.clone()).to_json(),
+            database: facts.database.clone(),
+            log_file: facts.log_file.clone(),
+        });
+    }
+}
+
+/// Runs one target from its lock to its last handler.
+async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, stop: &Cancel, locks: &Locks) -> Done {
+    let clock = Instant::now();
+    let aim = &request.aims[work.aim];
+    let Work { scope, facts, failure, broke, .. } = work;
+    if !broke {
+        open(aim, &facts, emitter);
+    }
+    let (mut failure, end) = failure.unzip();
+    let mut ends: Vec<End> = end.into_iter().collect();
+    let mut lock = None;
+    if failure.is_none() {
+        match locks.hold((request, aim), &scope, run, emitter, stop).await {
+            Ok(held) => lock = Some(held),
+            Err((found, end)) => {
+                failure = Some(found);
+                ends.push(end);
+            }
+        }
+    }
+    let limit = stop.child(aim.checked.plan().timeout.map(|t| t.0));
+    if failure.is_none() {
+        let ahead = Runner::new(request, aim, Arc::clone(emitter), scope.clone(), facts.clone());
+        if let Some((found, end)) = preflight::before(ahead, &limit).await {
+            failure = Some(found);
+            ends.push(end);
+        }
+    }
+    let mut runner = Runner::new(request, aim, Arc::clone(emitter), scope, facts);
+    match failure {
+        Some(failure) => {
+            runner.failure = Some(failure);
+            if !broke {
+                runner.skip_all("the run failed before its first step");
+            }
+        }
+        None => {
+            runner.steps(&limit).await;
+            ends.extend(runner.end(&limit, stop));
+        }
+    }
+    if let (None, Some(error)) = (&runner.failure, emitter.broken()) {
+        runner.failure = Some(failed(FailureKind::Step, format!("the log cannot be written: {error}"), None));
+    }
+    ends.extend(emitter.broken().map(|_| End::Journal));
+    runner.handlers().await;
+    let done = Done {
+        aim: work.aim,
+        end: End::worst(ends, runner.warnings),
+        warnings: runner.warnings,
+        failure: runner.failure.take(),
+        handler_failed: runner.handler_failed,
+        skipped: false,
+    };
+    close(request, emitter, &done, clock.elapsed().as_secs_f64(), None);
+    drop(lock);
+    done
+}
+
+/// Shows what a run would do for one target.
+pub async fn preview(request: &Request, emitter: &Arc<Emitter>, work: Work) -> Done {
+    let clock = Instant::now();
+    let aim = &request.aims[work.aim];
+    let emitter = of(request, work.aim, emitter);
+    open(aim, &work.facts, &emitter);
+    let mut runner = Runner::new(request, aim, Arc::clone(&emitter), work.scope, work.facts);
+    let mut ends = Vec::new();
+    if let Some((found, end)) = work.failure {
+        emitter.emit(Fact::Failed { failure: found.clone() });
+        runner.failure = Some(found);
+        ends.push(end);
+    } else {
+        runner.preview(&request.stop).await;
+        ends.extend(runner.end(&request.stop, &request.stop));
+    }
+    let done = Done {
+        aim: work.aim,
+        end: End::worst(ends, runner.warnings),
+        warnings: runner.warnings,
+        failure: runner.failure.take(),
+        handler_failed: false,
+        skipped: false,
+    };
+    close(request, &emitter, &done, clock.elapsed().as_secs_f64(), None);
+    done
+}
+
+/// What a run over all of them failed at, and how it ended.
+pub fn together(request: &Request, done: &[Done]) -> (Option<Failure>, End) {
+    let warnings = done.iter().map(|d| d.warnings).sum();
+    let worst = End::worst(done.iter().map(|d| d.end).filter(|e| *e > End::Warnings), warnings);
+    if let [only] = done
+        && request.aims[only.aim].target.is_none()
+    {
+        return (only.failure.clone(), worst);
+    }
+    let failures: Vec<(&str, &Failure)> = done
+        .iter()
+        .filter_map(|d| Some((request.aims[d.aim].target.as_deref().unwrap_or("-"), d.failure.as_ref()?)))
+        .collect();
+    let Some((_, first)) = failures.first() else { return (None, worst) };
+    let unreachable = failures.len() == done.len() && failures.iter().all(|(_, f)| f.kind == FailureKind::Unreachable);
+    let end = if unreachable && worst == End::Failed { End::Unreachable } else { worst };
+    let named: Vec<String> = failures.iter().take(10).map(|(name, f)| said(name, f)).collect();
+    let more = if failures.len() > 10 { format!("; and {} more", failures.len() - 10) } else { String::new() };
+    let error = format!("{} of {} targets failed: {}{more}", failures.len(), done.len(), named.join("; "));
+    let kind = if failures.iter().all(|(_, f)| f.kind == first.kind) { first.kind } else { FailureKind::Step };
+    (Some(Failure { kind, step: "-".to_owned(), error, hint: None }), end)
+}
+
+fn said(name: &str, failure: &Failure) -> String {
+    if failure.step == "-" { format!("`{name}`: {}", failure.error) } else { format!("`{name}` at {}", failure.step) }
+}

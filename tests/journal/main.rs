@@ -1,0 +1,8 @@
+//! What past runs left, read back: `history`, `logs` and `status`, and the reports that a run writes.
+
+mod history;
+mod logs;
+mod report;
+mod status;
+mod targets;
+mod world;
