@@ -63,8 +63,8 @@ fn document(place: &Path, runs: &[Past]) -> String {
     serde_json::to_string_pretty(&document).map(|t| t + "\n").unwrap_or_default()
 }
 
-/// The longest word on a run's end, in characters.
-const SAID: usize = 100;
+/// How much is said of a run's end, in characters.
+const SAID: usize = 120;
 
 fn table(runs: &[Past], with_plan: bool, now: DateTime<Utc>, style: Style) -> String {
     if runs.is_empty() {
@@ -116,6 +116,28 @@ fn table(runs: &[Past], with_plan: bool, now: DateTime<Utc>, style: Style) -> St
     out
 }
 
+/// Of a long text its beginning and, since causes are said last, more of its end.
 fn brief(text: &str) -> String {
-    if text.chars().count() <= SAID { text.to_owned() } else { text.chars().take(SAID - 1).collect::<String>() + "…" }
+    let length = text.chars().count();
+    if length <= SAID {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(SAID / 3).collect();
+    let end: String = text.chars().skip(length - SAID * 2 / 3).collect();
+    format!("{} … {}", begin.trim_end(), end.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::brief;
+
+    #[test]
+    fn a_long_text_keeps_both_its_ends() {
+        let text =
+            format!("at dump: connecting to the ä server{} password authentication failed", " and so on".repeat(20));
+        let short = brief(&text);
+        assert!(short.starts_with("at dump: connecting to") && short.ends_with("password authentication failed"));
+        assert!(short.chars().count() <= 123, "{short}");
+        assert_eq!(brief("at dump: no"), "at dump: no");
+    }
 }

@@ -84,7 +84,7 @@ fn line(plan: &str, verdict: &Verdict, health: &Health, max_age: Option<f64>) ->
     let mut data = Vec::new();
     if let Some(age) = verdict.age_seconds {
         let limit = max_age.map(|most| format!(";;{most:.0}")).unwrap_or_default();
-        data.push(format!("age={:.0}s{limit}", age.max(0.0)));
+        data.push(format!("age={:.0}s{limit}", age.max(0.0).floor()));
     }
     data.extend(health.last_good.as_ref().and_then(|g| g.seconds).map(|s| format!("duration={s:.1}s")));
     if !data.is_empty() {

@@ -211,8 +211,9 @@ impl Past {
             (State::Running | State::Killed, ..) => parts.extend(self.at_step.as_ref().map(|s| format!("at {s}"))),
             _ => {}
         }
+        // Beside a failure they are no news.
         match self.warnings {
-            0 => {}
+            warnings if warnings == 0 || self.is_bad() => {}
             1 => parts.push("1 warning".to_owned()),
             n => parts.push(format!("{n} warnings")),
         }
