@@ -126,7 +126,9 @@ fn a_folder_that_cannot_be_written_or_has_no_room_is_seen_before_vacuum() {
     night.run(&["--skip", "vacuum"]).ends(0);
     assert!(!begun(&night));
     let before = bytes(&night.world.path("backups"));
-    mounted(&night, "size=10m", "mount -o remount,bind,ro backups;").ends(1).says("folder `backups`: cannot be written");
+    mounted(&night, "size=10m", "mount -o remount,bind,ro backups;")
+        .ends(1)
+        .says("folder `backups`: cannot be written");
     assert!(!begun(&night));
     // Not a byte is free.
     let fill = "(cat /dev/zero > backups/filler) 2>/dev/null || true;";
