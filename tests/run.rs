@@ -111,7 +111,7 @@ fn a_dry_run_changes_nothing() {
     let plan = format!("{HEAD}steps:\n  - {{ uses: command, with: {{ argv: [touch, made] }} }}\n");
     let output = run(dir.path(), &plan, &["-n"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("would run: touch made"), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("runs: touch made"), "{}", said(&output));
     let names: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
     assert_eq!(names, ["plan.yaml"]);
 }

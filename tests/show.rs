@@ -28,7 +28,7 @@ fn every_first_plan_validates_and_none_is_overwritten() {
     let output = runplan(dir.path()).args(["validate", "--deny-warnings", "plans"]).output().expect("it runs");
     assert!(output.status.success(), "{}", said(&output));
     let output = runplan(dir.path()).args(["plans/command.yaml", "-n"]).output().expect("it runs");
-    assert!(output.status.success() && said(&output).contains("would run: echo good night from"), "{}", said(&output));
+    assert!(output.status.success() && said(&output).contains("runs: echo good night from"), "{}", said(&output));
     let output = runplan(dir.path()).args(["init", "--template", "dump-onyl"]).output().expect("it runs");
     assert!(
         output.status.code() == Some(2) && said(&output).contains("did you mean `dump-only`?"),

@@ -152,7 +152,7 @@ impl Step for Command {
     }
 
     fn preview(work: &Params) -> Preview {
-        let mut lines = vec![format!("would run: {}", work.argv.join(" "))];
+        let mut lines = vec![format!("runs: {}", work.argv.join(" "))];
         lines.extend(work.cwd.iter().map(|d| format!("in the folder `{d}`")));
         lines.extend(work.outputs.iter().map(|(name, output)| {
             let said = output.description.as_ref().map(|d| format!(": {d}")).unwrap_or_default();

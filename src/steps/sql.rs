@@ -134,7 +134,7 @@ impl Step for Sql {
             None if work.text.trim().lines().count() > 1 => format!("{first} …"),
             None => first.to_owned(),
         };
-        let mut lines = vec![work.database.place(), format!("would run: {what}")];
+        let mut lines = vec![work.database.place(), format!("runs: {what}")];
         if !work.params.is_empty() {
             lines.push(format!("with {}", Json::Array(work.params.clone())));
         }

@@ -56,7 +56,7 @@ fn mistakes_say_what_to_do() {
     world.run(&one("statement: SELECT 1, file: x.sql"), &[]).ends(78).says("exclude each other");
     world.run(&one("transaction: true"), &[]).ends(78).says("either `statement` or `file` is needed");
     let dry = world.run(&one("statement: CREATE TABLE made (id int)"), &["-n"]).ends(0);
-    dry.says("would run: CREATE TABLE made (id int)");
+    dry.says("runs: CREATE TABLE made (id int)");
     assert_eq!(world.sql("SELECT to_regclass('made') IS NULL"), "t");
 }
 
