@@ -114,7 +114,9 @@ impl Pipeline {
             self.chunks.push(first);
             return Ok(source.size);
         }
-        let count = 2 * self.coders.len() + 1;
+        // A coder that looks back holds windows of its own and is slow: it does with one chunk less, so that all stay within
+        // the same memory.
+        let count = 2 * self.coders.len() + usize::from(!self.looks_back);
         self.chunks.resize_with(count - 1, Chunk::default);
         let (send_free, free) = bounded(count);
         for chunk in self.chunks.drain(..) {
