@@ -34,13 +34,7 @@ impl<'a> Work<'a> {
         if depth > 8 {
             return None;
         }
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find("${{") {
-            out += &rest[..at];
-            let end = rest[at..].find("}}")? + at + 2;
-            let inner = rest[at + 3..end - 2].trim();
-            rest = &rest[end..];
+        filled(text, |inner| {
             let (root, key) = inner.split_once('.').unwrap_or((inner, ""));
             let place = match root {
                 "vars" => Some(self.root.get("vars").and_then(|v| v.get(key))?),
@@ -50,14 +44,13 @@ impl<'a> Work<'a> {
                 }
                 _ => None,
             };
-            out += &match place.map(|n| &n.kind) {
-                Some(Kind::Text(text)) => self.told(text, depth + 1)?,
-                Some(Kind::Int(number)) => number.to_string(),
-                Some(_) => return None,
-                None => self.part_told(inner)?,
-            };
-        }
-        Some(out + rest)
+            match place.map(|n| &n.kind) {
+                Some(Kind::Text(text)) => self.told(text, depth + 1),
+                Some(Kind::Int(number)) => Some(number.to_string()),
+                Some(_) => None,
+                None => self.part_told(inner),
+            }
+        })
     }
 
     /// One expression of such a text.
@@ -77,4 +70,17 @@ impl<'a> Work<'a> {
             _ => None,
         }
     }
+}
+
+/// A text with something put in for each expression in it; none when one of them has nothing.
+pub(super) fn filled(text: &str, mut part: impl FnMut(&str) -> Option<String>) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${{") {
+        out += &rest[..at];
+        let end = rest[at..].find("}}")? + at + 2;
+        out += &part(rest[at + 3..end - 2].trim())?;
+        rest = &rest[end..];
+    }
+    Some(out + rest)
 }

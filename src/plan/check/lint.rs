@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::Work;
+use super::archives::filled;
 use super::codes::{
     CONSTANT_WHEN, FAULT, IDLE_RETRY, LOOKS_LIKE_TEMPLATE, NEVER_RUNS, NO_ADDRESS, NO_TIMEOUT, RETENTION_ELSEWHERE,
     RETENTION_FIRST, UNUSED,
@@ -259,21 +260,14 @@ impl<'a> Work<'a> {
         if depth > 8 {
             return None;
         }
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find("${{") {
-            out += &rest[..at];
-            let end = rest[at..].find("}}")? + at + 2;
-            let inner = rest[at + 3..end - 2].trim();
+        filled(text, |inner| {
             let var = inner.strip_prefix("vars.").and_then(|n| self.root.get("vars")?.get(n));
             match var.and_then(Node::text) {
-                Some(text) => out += &self.expanded(text, depth + 1)?,
-                None if var.is_some() => return None,
-                None => out += &format!("${{{{ {inner} }}}}"),
+                Some(text) => self.expanded(text, depth + 1),
+                None if var.is_some() => None,
+                None => Some(format!("${{{{ {inner} }}}}")),
             }
-            rest = &rest[end..];
-        }
-        Some(out + rest)
+        })
     }
 
     /// Texts that were meant as expressions.

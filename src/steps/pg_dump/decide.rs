@@ -45,8 +45,9 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
         }
     }
-    for missed in missed(&client, &params).await? {
-        look.log.warn(missed);
+    match missed(&client, &params).await {
+        Ok(missed) => missed.into_iter().for_each(|text| look.log.warn(text)),
+        Err(error) => look.log.warn(error.to_string()),
     }
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), server.size);
     let total = outlooks.iter().find_map(|o| o.dump).or(server.size);
@@ -212,6 +213,9 @@ async fn facts(client: &Client) -> Result<Facts, StepError> {
 
 /// The patterns of what is to be dumped that match nothing, at which `pg_dump` fails: it judges by itself, so this is said
 /// and stops nothing.
+///
+/// # Errors
+/// The server cannot say it.
 pub async fn missed(client: &Client, params: &Params) -> Result<Vec<String>, StepError> {
     let mut missed = Vec::new();
     for pattern in &params.tables {
