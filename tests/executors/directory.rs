@@ -204,17 +204,17 @@ fn a_pg_dump_that_fails_or_lies_makes_no_archive() {
         ("exit 0", "has no whole table of contents"),
         ("head -c 20 /dev/zero > \"$dir/toc.dat\"", "does not begin with"),
         (
-            "REAL --format=directory --compress=0 --file=keep DB; rm keep/*.dat.gz; for f in keep/[0-9]*; do rm \"$f\"; done; cp keep/* \"$dir\"",
+            "@REAL@ --format=directory --compress=0 --file=keep @DB@; rm keep/*.dat.gz; for f in keep/[0-9]*; do rm \"$f\"; done; cp keep/* \"$dir\"",
             "are missing",
         ),
         (
-            "REAL --format=directory --compress=0 --file=keep DB; for f in keep/[0-9]*; do truncate -s -4 \"$f\"; done; cp keep/* \"$dir\"",
+            "@REAL@ --format=directory --compress=0 --file=keep @DB@; for f in keep/[0-9]*; do truncate -s -4 \"$f\"; done; cp keep/* \"$dir\"",
             "are cut short",
         ),
     ] {
         let script = format!(
             "[ \"$1\" = --version ] && exec {real} --version\nfor a in \"$@\"; do case \"$a\" in --file=*) dir=\"${{a#--file=}}\";; esac; done\nrm -rf keep\n{}",
-            deed.replace("REAL", real).replace("DB", world.db())
+            deed.replace("@REAL@", real).replace("@DB@", world.db())
         );
         crate::world::script(&world.path("fake"), &script);
         let run = world.run(&plan(&format!("format: directory, program: {}", world.path("fake").display())), &[]);

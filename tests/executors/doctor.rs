@@ -17,9 +17,9 @@ name: night
 logs: { dir: logs }
 secrets:
   zip: { env: TEST_ZIP }
-  mail: { command: [ASK] }
+  mail: { command: ['@ASK@'] }
 defaults:
-  email: { smtp: { host: 127.0.0.1, port: PORT, username: backup, password: '${{ secrets.mail }}', ca_file: 'CA' }, from: backup@example.org }
+  email: { smtp: { host: 127.0.0.1, port: @PORT@, username: backup, password: '${{ secrets.mail }}', ca_file: '@CA@' }, from: backup@example.org }
 steps:
   - { id: vacuum, uses: vacuum, with: { tables: [t] } }
   - id: dump
@@ -32,7 +32,7 @@ steps:
   - { id: prune, uses: retention, with: { dir: backups, keep_last: 2 } }
   - { id: prune_copies, uses: retention, with: { dir: share, keep_last: 2 } }
   - { id: never, uses: copy, when: false, with: { from: a, to: /nowhere } }
-  - { id: again, uses: pg_restore, with: { archive: '${{ steps.dump.outputs.path }}', password: '${{ secrets.zip }}', create: true, database: { dbname: AGAIN } } }
+  - { id: again, uses: pg_restore, with: { archive: '${{ steps.dump.outputs.path }}', password: '${{ secrets.zip }}', create: true, database: { dbname: @AGAIN@ } } }
   - { id: files, uses: zip, with: { files: ['*.csv'], archive: { path: 'backups/files-${{ run.id }}.zip', password: '${{ secrets.zip }}' } } }
   - { id: said, uses: command, with: { argv: [sh, -c, 'touch started'] } }
   - { id: gone, uses: sql, with: { statement: DELETE FROM t } }
@@ -60,10 +60,10 @@ impl Ward {
         script(&world.path("ask"), &format!("echo '{MAIL}'"));
         let server = Server::start(&["--tls", "starttls", "--login", LOGIN]);
         let plan = PLAN
-            .replace("ASK", &world.path("ask").display().to_string())
-            .replace("PORT", &server.port.to_string())
-            .replace("CA", &server.ca_file().display().to_string())
-            .replace("AGAIN", &format!("again_{}", world.db()));
+            .replace("@ASK@", &world.path("ask").display().to_string())
+            .replace("@PORT@", &server.port.to_string())
+            .replace("@CA@", &server.ca_file().display().to_string())
+            .replace("@AGAIN@", &format!("again_{}", world.db()));
         Self { world, server, plan, weak }
     }
 
@@ -283,14 +283,14 @@ fn a_mail_server_is_asked_for_its_login_and_its_certificate() {
 fn tools_are_found_asked_for_their_version_and_named_when_they_do_not_fit() {
     let mut ward = Ward::new();
     let archive = "      archive: { path: 'backups/app-";
-    ward.edit(archive, &format!("      program: TOOL\n{archive}"));
+    ward.edit(archive, &format!("      program: @TOOL@\n{archive}"));
     let plan = ward.plan.clone();
     script(&ward.world.path("old"), "echo 'pg_dump (PostgreSQL) 9.6.24'; [ \"$1\" = --version ] || touch dumped");
-    ward.plan = plan.replace("TOOL", "/nowhere/pg_dump");
+    ward.plan = plan.replace("@TOOL@", "/nowhere/pg_dump");
     ward.doctor(&[]).ends(1).says("there is no program `/nowhere/pg_dump` that can be started");
-    ward.plan = plan.replace("TOOL", "./old");
+    ward.plan = plan.replace("@TOOL@", "./old");
     ward.doctor(&[]).ends(1).says("`./old` is version 9.6.24 and cannot dump the server, which is version");
-    ward.plan = plan.replace("TOOL", "pg_dump");
+    ward.plan = plan.replace("@TOOL@", "pg_dump");
     ward.doctor(&[]).ends(0).says("`pg_dump`: version");
     assert!(!ward.world.path("dumped").exists());
 }
