@@ -6,6 +6,7 @@ mod copy;
 mod directory;
 mod doctor;
 mod dry_run;
+mod memory;
 mod nightly;
 mod pg_dump;
 mod progress;
