@@ -49,8 +49,8 @@ impl Made {
         publish().map_err(|e| failed("publishing", &record, &e))?;
         let path = self.path;
         self.partial.publish().map_err(|error| {
-            if !files::exists(touch.look(), &path) {
-                // Without its archive the record only stands in the way.
+            if error.kind() == io::ErrorKind::AlreadyExists || !files::exists(touch.look(), &path) {
+                // Without its archive the record only stands in the way, or speaks of somebody else's file.
                 let _ = fs::remove_file(&record);
             }
             failed("publishing", &path, &error)

@@ -136,9 +136,5 @@ pub fn remove(_: &Touch, dir: &Path, listed: &Listed) -> io::Result<()> {
 /// # Errors
 /// The system could not.
 pub fn flush_dir(_: &Touch, dir: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    File::open(dir)?.sync_all()?;
-    #[cfg(not(unix))]
-    let _ = dir;
-    Ok(())
+    super::publish::flush(dir)
 }

@@ -67,11 +67,7 @@ impl Partial {
         rename(&self.path, &self.to)?;
         self.named = true;
         let dir = self.to.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        #[cfg(unix)]
-        File::open(dir)?.sync_all()?;
-        #[cfg(not(unix))]
-        let _ = dir;
-        Ok(())
+        flush(dir)
     }
 }
 
@@ -154,7 +150,8 @@ fn clear_dead(touch: &Touch, to: &Path) {
 }
 
 /// Renames without overwriting: in one step where the system can, else by a second name for the same file, which fails
-/// when the name exists.
+/// when the name exists. A file system that knows neither (many a network share and FUSE) is looked at before a plain
+/// rename: runs of ours are kept apart by the passing name, which only one of them can make.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -166,6 +163,26 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
             Err(_) => {}
         }
     }
-    fs::hard_link(from, to)?;
-    fs::remove_file(from)
+    match fs::hard_link(from, to) {
+        // `PermissionDenied` is what link(2) gives where there are no second names.
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        linked => linked.and_then(|()| fs::remove_file(from)),
+    }
+}
+
+/// Flushes a folder, so that a new name in it outlives a loss of power. Where folders cannot be flushed there is nothing
+/// to be done, and PostgreSQL takes that the same way (`fsync_fname` of its `fd.c`).
+pub(super) fn flush(dir: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(dir)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        flushed => flushed,
+    }
 }

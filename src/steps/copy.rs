@@ -212,7 +212,8 @@ fn copy(work: &Work, touch: &Touch) -> Result<Output, StepError> {
     matches_record(work, expected.as_ref(), bytes, &sha256)?;
     let made = work.record && copy_record(work, touch)?;
     if let Err(error) = partial.publish() {
-        if made {
+        // When the flush of the folder failed, the copy has its name and keeps its record.
+        if made && (error.kind() == io::ErrorKind::AlreadyExists || !files::exists(touch.look(), &work.to)) {
             remove_record(work, touch);
         }
         return Err(failed("publishing", &work.to, &error));
@@ -285,12 +286,10 @@ fn copy_record(work: &Work, touch: &Touch) -> Result<bool, StepError> {
     Ok(true)
 }
 
-/// A record without its copy only stands in the way.
+/// A record without its copy only stands in the way, or speaks of somebody else's file.
 fn remove_record(work: &Work, touch: &Touch) {
     let path = Record::path_of(&work.to);
-    if let Ok(Some(record)) = files::at(touch.look(), &path)
-        && !files::exists(touch.look(), &work.to)
-    {
+    if let Ok(Some(record)) = files::at(touch.look(), &path) {
         // What cannot be removed counts for nothing.
         let _ = files::remove(touch, &work.dir, &record);
     }
