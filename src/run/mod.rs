@@ -19,6 +19,7 @@ mod scope;
 mod secrets;
 mod steps;
 mod targets;
+mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
