@@ -226,6 +226,7 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         abort: Cancel::new(),
         readers: vec![Arc::clone(&collector) as Arc<dyn runplan::event::Reader>],
         open_journal: Box::new(|_| Err(std::io::Error::other("a dry run has no journal"))),
+        subject_of: |_| None,
         exit_code: |_| 0,
     };
     let ended = runtime.block_on(run::preview(request));

@@ -109,7 +109,12 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Pin archives, so that retention leaves them alone
     Pin(PinArgs),
-    /// Print a completion script for a shell
+    /// Print what a shell needs to complete words
+    ///
+    /// In ~/.bashrc `source <(runplan completions bash)`, in ~/.zshrc behind `compinit` the same with `zsh`, in
+    /// ~/.config/fish/config.fish `runplan completions fish | source`. These ask runplan at each TAB: it knows plans, the
+    /// step ids, tags, targets and parameters of the plan on the line, and past runs. It starts and writes nothing for
+    /// that, asks no server and reads no secret. `elvish` and `powershell` know commands and flags.
     Completions(ShellArgs),
     /// Print the manual page, in roff
     Man,

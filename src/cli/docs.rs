@@ -1,10 +1,13 @@
 //! What the program knows of itself: the schema, the executors, completions, the manual page.
 
+use std::ffi::OsStr;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 use serde_json::Value;
 
 use super::args::Cli;
+use super::complete;
 use super::exit::{Exit, Failure};
 use super::output::Terms;
 use crate::diag;
@@ -23,11 +26,9 @@ pub fn schema(terms: &Terms) -> Result<Exit, Failure> {
     print(terms, &(text + "\n"))
 }
 
-/// Prints the completion script.
-pub fn completions(shell: Shell, terms: &Terms) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "runplan", &mut script);
-    print(terms, &String::from_utf8_lossy(&script))
+/// Prints the completion script, which asks the program by the name that it was started by.
+pub fn completions(shell: Shell, program: &OsStr, terms: &Terms) -> Result<Exit, Failure> {
+    print(terms, &complete::script(shell, program))
 }
 
 /// Prints the manual page.
@@ -55,7 +56,8 @@ pub fn steps(name: Option<&str>, terms: &Terms) -> Result<Exit, Failure> {
     print(terms, &page(entry))
 }
 
-fn title(entry: &Entry) -> String {
+/// What an executor does, in a line.
+pub fn title(entry: &Entry) -> String {
     let params = entry.params();
     let text = params.get("description").and_then(Value::as_str).unwrap_or_default();
     text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()

@@ -19,7 +19,7 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// Lists past runs.
 pub fn history(args: &HistoryArgs, terms: &Terms) -> Result<Exit, Failure> {
-    let sought = past::seek(args.plan.as_deref(), args.dir.as_deref(), &args.param, terms)?;
+    let sought = past::seek(args.plan.as_deref(), args.dir.as_deref(), &args.param, Some(terms))?;
     let runs = sought.runs()?;
     let limit = if args.limit == 0 { usize::MAX } else { args.limit };
     let here = host();

@@ -53,6 +53,11 @@ on_failure:
       argv: [echo, "${{ plan.name }} failed at ${{ failure.step }}: ${{ failure.error }}"]
 "#;
 
+/// The plans to begin with: each one's name, and what it is for.
+pub fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TEMPLATES.iter().map(|t| (t.name, t.about))
+}
+
 /// Writes a plan into a folder; what is there already is never overwritten.
 pub fn init(args: &InitArgs, terms: &Terms) -> Result<Exit, Failure> {
     let names = || TEMPLATES.iter().map(|t| t.name);

@@ -11,7 +11,7 @@ use crate::journal::{Found, LOG, Picked};
 
 /// Prints the log of a run.
 pub fn logs(args: &LogsArgs, terms: &Terms) -> Result<Exit, Failure> {
-    let sought = past::seek(args.plan.as_deref(), args.dir.as_deref(), &[], terms)?;
+    let sought = past::seek(args.plan.as_deref(), args.dir.as_deref(), &[], Some(terms))?;
     let word = &args.run;
     let found = match Found::pick(word, sought.runs()?) {
         Picked::One(found) => found,

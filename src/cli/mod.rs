@@ -2,6 +2,7 @@
 
 mod aims;
 mod args;
+mod complete;
 mod docs;
 mod doctor;
 mod exit;
@@ -20,7 +21,8 @@ mod signals;
 mod status;
 mod validate;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -35,6 +37,12 @@ use output::Terms;
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::run::quiet_panics();
     let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some(text) = complete::answer(&argv) {
+        // A shell that has stopped listening is told nothing.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let program = argv.first().cloned().unwrap_or_else(|| "runplan".into());
     let mut command = Cli::command().color(output::help_color(&argv));
     let parsed = command.try_get_matches_from_mut(&argv);
     let cli = match parsed.and_then(|m| alone(&mut command, &m).and_then(|()| Cli::from_arg_matches(&m))) {
@@ -46,7 +54,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let terms = Terms::new(&cli.global);
-    let exit = match dispatch(cli, &terms) {
+    let exit = match dispatch(cli, &program, &terms) {
         Ok(exit) => exit,
         Err(failure) => {
             terms.error(&failure.text, failure.hint.as_deref());
@@ -59,10 +67,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Refuses what belongs to `run` in front of another command.
 fn alone(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
     let Some(name) = matches.subcommand_name() else { return Ok(()) };
-    let mut of_run = RunArgs::augment_args(clap::Command::new("run").disable_help_flag(true));
-    of_run.build();
-    let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    match of_run.get_arguments().find(given) {
+    match given_to_run(matches) {
         None => Ok(()),
         Some(arg) => {
             let text = format!("`{arg}` belongs to a run and cannot stand before the command `{name}`");
@@ -71,7 +76,15 @@ fn alone(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::
     }
 }
 
-fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
+/// What was given to a run without the word `run`.
+fn given_to_run(matches: &ArgMatches) -> Option<clap::Arg> {
+    let mut of_run = RunArgs::augment_args(clap::Command::new("run").disable_help_flag(true));
+    of_run.build();
+    let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    of_run.get_arguments().find(given).cloned()
+}
+
+fn dispatch(cli: Cli, program: &OsStr, terms: &Terms) -> Result<Exit, exit::Failure> {
     match cli.command {
         Some(Command::Run(run)) => run::run(run, terms),
         Some(Command::Validate(validate)) => validate::validate(&validate, terms),
@@ -87,7 +100,7 @@ fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
         Some(Command::Verify(args)) => proof::verify(&args, terms),
         Some(Command::Restore(args)) => proof::restore(&args, terms),
         Some(Command::Pin(args)) => pin::pin(&args, terms),
-        Some(Command::Completions(shell)) => docs::completions(shell.shell, terms),
+        Some(Command::Completions(shell)) => docs::completions(shell.shell, program, terms),
         Some(Command::Man) => docs::man(terms),
         None => match cli.run.plan {
             Some(_) => run::run(cli.run, terms),

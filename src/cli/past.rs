@@ -22,11 +22,17 @@ pub struct Sought {
     pub by_name: bool,
 }
 
-/// Finds the runs of a plan file or a plan's name; without either those of every plan.
+/// Finds the runs of a plan file or a plan's name; without either those of every plan. Findings are said where there are
+/// terms.
 ///
 /// # Errors
 /// A plan that cannot be read, is not valid (exit code 78), or does not tell where its runs are.
-pub fn seek(plan: Option<&str>, dir: Option<&Path>, param: &[String], terms: &Terms) -> Result<Sought, Failure> {
+pub fn seek(
+    plan: Option<&str>,
+    dir: Option<&Path>,
+    param: &[String],
+    terms: Option<&Terms>,
+) -> Result<Sought, Failure> {
     let logs = dir.map_or_else(|| default_logs(&run::environment()), Path::to_path_buf);
     let logs = std::path::absolute(&logs).unwrap_or(logs);
     match plan {
@@ -44,15 +50,17 @@ pub fn seek(plan: Option<&str>, dir: Option<&Path>, param: &[String], terms: &Te
 }
 
 /// Whether a word is the name of a plan: nothing that is there, and no path.
-fn is_name(word: &str) -> bool {
+pub fn is_name(word: &str) -> bool {
     let like_a_path = word == "-" || word.contains(['/', '\\']) || word.ends_with(".yaml") || word.ends_with(".yml");
     !like_a_path && !Path::new(word).is_file()
 }
 
-fn of_file(file: &Path, dir: Option<&Path>, param: &[String], terms: &Terms) -> Result<Sought, Failure> {
+fn of_file(file: &Path, dir: Option<&Path>, param: &[String], terms: Option<&Terms>) -> Result<Sought, Failure> {
     let outcome = plan::check(input::read_plan(file)?, &REGISTRY);
     let Some(checked) = outcome.checked else {
-        terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+        if let Some(terms) = terms {
+            terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+        }
         let text = format!("the plan `{}` is not valid", file.display());
         let hint = "its past runs are found by its name, with `--dir` where it has `logs.dir`";
         return Err(Failure { exit: Exit::Invalid, text, hint: Some(hint.to_owned()) });

@@ -10,7 +10,7 @@ use super::{input, plan_path, signals};
 use crate::cancel::Cancel;
 use crate::diag;
 use crate::event::Reader;
-use crate::journal::Journal;
+use crate::journal::{self, Journal};
 use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
 use crate::run::{self, End, Ended, Pick, Request};
@@ -106,6 +106,7 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         abort: Cancel::new(),
         readers,
         open_journal: Box::new(|dir| Journal::create(dir).map(|j| j as Arc<dyn Reader>)),
+        subject_of: journal::subject_of,
         exit_code: exit::of_run,
     }
 }

@@ -20,7 +20,7 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
     if args.max_age.is_none() && args.format != StatusFormat::Prometheus {
         return Err(Failure::usage("how old may the last good run be?").hint("write it, like `--max-age 26h`"));
     }
-    let sought = match past::seek(Some(&args.plan), args.dir.as_deref(), &args.param, terms) {
+    let sought = match past::seek(Some(&args.plan), args.dir.as_deref(), &args.param, Some(terms)) {
         // Who watches sees standard output alone.
         Err(failure) if args.format == StatusFormat::Text => {
             let _ = terms.print(&critical(&args.plan, &failure.text));

@@ -89,6 +89,9 @@ pub enum Fact {
         /// The targets that are taken, in a plan with targets.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         targets: Vec<String>,
+        /// The name of the database, in a plan without targets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        database: Option<String>,
     },
     /// A target began, in a plan with targets.
     TargetStarted {
@@ -142,6 +145,26 @@ pub enum Fact {
     },
     /// The run ended; always the last event.
     RunFinished { result: Outcome, exit_code: u8, seconds: f64, warnings: u32, failure: Option<Failure> },
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The targets of a plan that has some, by name.
+    Targets(Vec<String>),
+    /// The database of a plan without.
+    Database(String),
+}
+
+impl Fact {
+    /// What the run is about that begins with this; none for any other fact, and where a run does not tell.
+    pub fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::RunStarted { targets, .. } if !targets.is_empty() => Some(Subject::Targets(targets.clone())),
+            Self::RunStarted { database, .. } => database.clone().map(Subject::Database),
+            _ => None,
+        }
+    }
 }
 
 /// How a run ended.

@@ -24,15 +24,29 @@ impl Ends {
     /// # Errors
     /// The file cannot be read, or is none.
     pub fn read(path: &Path) -> io::Result<Self> {
-        // A pipe of that name would be waited for.
-        if !path.symlink_metadata()?.is_file() {
-            return Err(io::Error::other("it is no file"));
-        }
-        let mut file = File::open(path)?;
-        // What is written from here on is left for another time.
-        let length = file.metadata()?.len();
+        let (mut file, length) = open(path)?;
         Ok(Self { first: first(&mut file, length)?, last: last(&mut file, length)? })
     }
+
+    /// The first line alone; none when it is not complete.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none.
+    pub fn first(path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let (mut file, length) = open(path)?;
+        first(&mut file, length)
+    }
+}
+
+/// The file with its length. What is written from here on is left for another time.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    // A pipe of that name would be waited for.
+    if !path.symlink_metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
 }
 
 fn part(file: &mut File, from: u64, length: u64) -> io::Result<Vec<u8>> {

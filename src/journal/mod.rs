@@ -10,7 +10,7 @@ mod shelf;
 mod write;
 
 pub use health::{Health, Verdict, age};
-pub use past::{Past, State};
+pub use past::{Past, State, subject_of};
 pub use shelf::{Found, Picked, Shelf};
 pub use write::Journal;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EVENTS;
 use super::ends::Ends;
-use crate::event::{Event, Fact, Outcome, SCHEMA_VERSION};
+use crate::event::{Event, Fact, Outcome, SCHEMA_VERSION, Subject};
 use crate::files;
 use crate::step::Failure;
 
@@ -85,6 +85,15 @@ fn parse(line: &[u8]) -> Line {
         Ok(v) if v.schema_version > SCHEMA_VERSION => Line::Newer(v.schema_version),
         Ok(_) => serde_json::from_slice(line).map_or(Line::Foreign, Line::Event),
         Err(_) => Line::Foreign,
+    }
+}
+
+/// What the run was about whose journal lies in a folder. None when that cannot be read, or does not tell, as those of
+/// older versions do.
+pub fn subject_of(dir: &Path) -> Option<Subject> {
+    match parse(&Ends::first(&dir.join(EVENTS)).ok()??) {
+        Line::Event(event) => event.fact.subject(),
+        Line::Newer(_) | Line::Foreign => None,
     }
 }
 

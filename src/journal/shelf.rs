@@ -51,7 +51,10 @@ impl Shelf {
     }
 
     /// The names of the runs, in no order.
-    fn names(&self) -> io::Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// The folder cannot be listed; one that is missing has no runs.
+    pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = missing_is_none(files::folder_names(&self.dir))?;
         names.retain(|n| files::is_run_id(n));
         Ok(names)

@@ -149,7 +149,8 @@ pub struct Logs {
     /// The folder; a run's files lie in `<dir>/<plan>/<run id>/`. Default: the user's state folder.
     #[serde(default)]
     pub dir: Option<String>,
-    /// How many runs keep their logs after a good run; 0 leaves only the run that just succeeded.
+    /// How many runs of each database, and with targets of each target, keep their logs after a good run; 0 leaves only
+    /// the run that just succeeded.
     #[serde(default = "Logs::keep_default")]
     pub keep: u32,
 }

@@ -10,5 +10,5 @@ mod terminal;
 
 pub use needs::needs;
 pub use result::{Collector, RunResult, SCHEMA_VERSION, StepResult, TargetResult};
-pub use target::{Kind, Target};
+pub use target::{Kind, Target, kinds};
 pub use terminal::{Style, Terminal, Verbosity, summary};

@@ -21,6 +21,11 @@ pub enum Kind {
 
 const KINDS: [(&str, Kind); 3] = [("json", Kind::Json), ("junit", Kind::Junit), ("markdown", Kind::Markdown)];
 
+/// The words for the kinds.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|(name, _)| *name)
+}
+
 /// A report that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

@@ -1,7 +1,7 @@
 //! What a run would need, looked at for a person who asks: the preflight, and beyond it logins, versions and the secrets
 //! themselves. Nothing is changed, and nothing is left behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,12 +11,14 @@ use super::preflight::Leave;
 use super::secrets::{Fetched, Secrets};
 use super::steps::Runner;
 use super::targets::{facts, password};
+use super::walk::{Walk, group};
 use super::{Aim, End, Request, scope, stopped};
 use crate::event::Section;
 use crate::files;
 use crate::quantity::Size;
 use crate::secret::{Redactor, Secret};
 use crate::step::{Area, Check, Look, Verdict};
+use crate::template::Scope;
 use crate::value::{Map, Value};
 
 /// What was found.
@@ -26,26 +28,47 @@ pub struct Diagnosis {
     pub plan_file: String,
     pub host: String,
     /// Whose need it is (`secrets`, `run`, a step), and what was looked at.
-    pub needs: Vec<(String, Vec<Check>)>,
+    pub needs: Vec<Need>,
     pub end: End,
 }
 
-/// Looks at everything that a run of the plan would need, for each of its targets.
+/// Whose need it is, and what was looked at.
+pub type Need = (String, Vec<Check>);
+
+/// Looks at everything that a run of the plan would need, for each of its targets: as many at a time as a run takes, told
+/// in the order of the plan.
 pub async fn doctor(request: Request) -> Diagnosis {
     let begun = begin(&request);
-    let plan = request.checked.plan();
     let emitter = Emitter::new(Vec::new());
+    let (mut known, mut works) = (Vec::new(), Vec::new());
     let mut secrets = Secrets::new(&request);
-    let (mut needs, mut known) = (Vec::new(), Vec::new());
-    for aim in &request.aims {
-        let found = of_target(&request, aim, &begun, &emitter, &mut secrets, &mut known).await;
-        let whose = |place: String| match &aim.target {
+    for (at, aim) in request.aims.iter().enumerate() {
+        works.push(prepare(&request, (at, aim), &begun, &mut secrets, &mut known).await);
+    }
+    emitter.redact_with(Redactor::new(&known));
+    let (request, begun) = (Arc::new(request), Arc::new(begun));
+    let plan = request.checked.plan();
+    let mut walk = Walk::new(plan, works, |work: &Work| work.group.as_deref());
+    let mut found: BTreeMap<usize, Vec<Need>> = BTreeMap::new();
+    loop {
+        walk.begin(
+            |_| true,
+            |work| {
+                let (request, begun, emitter) = (Arc::clone(&request), Arc::clone(&begun), Arc::clone(&emitter));
+                async move { of_target(&request, &begun, &emitter, work).await }
+            },
+        );
+        let Some((work, needs)) = walk.next().await else { break };
+        found.insert(work.aim, needs.unwrap_or_else(|| given_up(work.needs)));
+    }
+    let mut needs = Vec::new();
+    for (at, found) in found {
+        let whose = |place: String| match &request.aims[at].target {
             Some(target) => format!("{target}: {place}"),
             None => place,
         };
         needs.extend(found.into_iter().map(|(place, checks)| (whose(place), checks)));
     }
-    emitter.redact_with(Redactor::new(&known));
     for check in needs.iter_mut().flat_map(|(_, checks)| checks) {
         check.text = emitter.mask(&check.text);
         check.hint = check.hint.as_ref().map(|h| emitter.mask(h));
@@ -66,16 +89,31 @@ pub async fn doctor(request: Request) -> Diagnosis {
     }
 }
 
-async fn of_target(
+/// A target before it is looked at.
+#[derive(Clone)]
+struct Work {
+    /// Its place among the request's.
+    aim: usize,
+    scope: Scope,
+    /// What is known by now: of the secrets, and of the run.
+    needs: Vec<Need>,
+    /// Something is missing that its templates may read.
+    lacking: bool,
+    group: Option<String>,
+}
+
+/// Fetches the secrets of a target, and computes what its templates read. Secrets that several share are fetched once, so
+/// this is done one target after the other.
+async fn prepare(
     request: &Request,
-    aim: &Aim,
+    (at, aim): (usize, &Aim),
     begun: &Begun,
-    emitter: &Arc<Emitter>,
     secrets: &mut Secrets<'_>,
     known: &mut Vec<Secret>,
-) -> Vec<(String, Vec<Check>)> {
+) -> Work {
     let plan = aim.checked.plan();
     let mut scope = begun.scope(request, aim);
+    let group = group(aim, &scope);
     let fetched = secrets.fetch(aim, &scope).await;
     let mut needs = vec![("secrets".to_owned(), of_secrets(request, aim, &fetched))];
     // What is missing is sealed, so that the rest can be looked at.
@@ -86,7 +124,6 @@ async fn of_target(
     scope::set(&mut scope, "secrets", Value::Map([fetched.values, sealed].concat()));
     let broken = scope::compute(&mut scope, plan, &request.env);
     known.extend(fetched.known.into_iter().chain(password(&scope)));
-    emitter.redact_with(Redactor::new(&*known));
 
     let mut own: Vec<Check> = broken
         .iter()
@@ -96,14 +133,34 @@ async fn of_target(
         })
         .collect();
     lacking |= !broken.is_empty();
+    own.extend(group.as_ref().err().map(|problem| Check::problem(Area::Parameters, problem.clone())));
+    needs.push(("run".to_owned(), own));
+    Work { aim: at, scope, needs, lacking, group: group.unwrap_or_default() }
+}
+
+/// One that could not be looked at to the end, which is our own fault.
+fn given_up(mut needs: Vec<Need>) -> Vec<Need> {
+    let check = Check::problem(Area::Parameters, "it could not be looked at: an internal fault".to_owned());
+    needs.push((
+        "run".to_owned(),
+        vec![check.or_hint("please report it; the other targets are looked at all the same")],
+    ));
+    needs
+}
+
+async fn of_target(request: &Request, begun: &Begun, emitter: &Arc<Emitter>, work: Work) -> Vec<Need> {
+    let aim = &request.aims[work.aim];
+    let Work { scope, mut needs, lacking, .. } = work;
     let facts = facts(request, aim, begun, &scope, false);
     let mut runner = Runner::new(request, aim, Arc::clone(emitter), scope, facts);
     runner.lacking = lacking;
     let look = runner.quiet_look(&request.stop);
     // The folder of the plan's runs: that of this one is never made.
-    own.extend(of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir)));
+    let mut own = of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir));
     own.extend(of_folder(&look, &files::state_dir(&request.env)));
-    needs.push(("run".to_owned(), own));
+    if let Some((_, checks)) = needs.last_mut() {
+        checks.extend(own);
+    }
     for seen in runner.look_at_all(Leave::Thorough, &request.stop).await {
         let place = match seen.step.section {
             Section::Steps => seen.step.label,

@@ -165,8 +165,9 @@ fn mask(fact: &mut Fact, redactor: &Redactor) {
         option(&mut f.hint);
     };
     match fact {
-        Fact::RunStarted { plan_file, params, .. } => {
+        Fact::RunStarted { plan_file, params, database, .. } => {
             text(plan_file);
+            option(database);
             *params = redactor.mask_json(params);
         }
         Fact::TargetStarted { params, .. } => *params = redactor.mask_json(params),

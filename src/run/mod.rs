@@ -19,13 +19,14 @@ mod scope;
 mod secrets;
 mod steps;
 mod targets;
+mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cancel::{Cancel, Reason};
-use crate::event::{Fact, Outcome, Reader, Section, StepRef};
+use crate::event::{Fact, Outcome, Reader, Section, StepRef, Subject};
 use crate::plan::{Checked, StepPlan};
 use crate::secret::Redactor;
 use crate::step::{Env, Failure, FailureKind, Level, Registry};
@@ -40,7 +41,7 @@ pub use pick::Pick;
 
 use begin::{Begun, begin};
 use emit::Emitter;
-use targets::Done;
+use targets::{Done, Work};
 
 /// Opens the journal of a run in its folder, which does not exist yet.
 pub type OpenJournal = Box<dyn FnOnce(&Path) -> io::Result<Arc<dyn Reader>> + Send + Sync>;
@@ -69,6 +70,8 @@ pub struct Request {
     /// Who listens besides the journal.
     pub readers: Vec<Arc<dyn Reader>>,
     pub open_journal: OpenJournal,
+    /// What the run is about whose journal lies in a folder, if that tells.
+    pub subject_of: fn(&Path) -> Option<Subject>,
     /// The exit code of an end, for the closing event.
     pub exit_code: fn(End) -> u8,
 }
@@ -98,7 +101,7 @@ pub async fn run(mut request: Request) -> Ended {
     let mut prepared = targets::prepare(&request, &begun, false).await;
     emitter.redact_with(Redactor::new(&prepared.known));
 
-    emitter.emit(started(&request, &begun.id, false));
+    emitter.emit(started(&request, &begun.id, &prepared.works, false));
     prepared.warnings.iter().for_each(|w| emitter.say(Level::Warn, w.clone()));
     if request.at_root
         && let Some(dir) = request.checked.plan().logs.dir.as_ref().filter(|d| !d.starts_with(['/', '$']))
@@ -114,7 +117,7 @@ pub async fn run(mut request: Request) -> Ended {
     let good = done.iter().all(|d| d.failure.is_none() && !d.handler_failed && !d.skipped);
     // A run of some steps or targets alone takes no place from a whole one, which may be the last that is known to be good.
     if good && left_out(&request).is_empty() {
-        logs::prune(&begun.log_dir, request.checked.plan().logs.keep, &emitter);
+        logs::prune(&begun.log_dir, request.checked.plan().logs.keep, request.subject_of, &emitter);
     }
     let end = finish(&request, &begun, &emitter, &done);
     Ended { end, run: begun.id, log_dir }
@@ -126,7 +129,7 @@ pub async fn preview(mut request: Request) -> Ended {
     let emitter = Emitter::new(std::mem::take(&mut request.readers));
     let prepared = targets::prepare(&request, &begun, true).await;
     emitter.redact_with(Redactor::new(&prepared.known));
-    emitter.emit(started(&request, &begun.id, true));
+    emitter.emit(started(&request, &begun.id, &prepared.works, true));
     let mut done = Vec::new();
     for work in prepared.works {
         done.push(targets::preview(&request, &emitter, work).await);
@@ -170,7 +173,7 @@ fn unready(request: &Request, aim: &Aim, problems: &[String], broken: &[scope::B
     Some((failed(FailureKind::Step, format!("`{}`: {}", first.place, first.problem), None), End::Failed))
 }
 
-fn started(request: &Request, id: &str, dry_run: bool) -> Fact {
+fn started(request: &Request, id: &str, works: &[Work], dry_run: bool) -> Fact {
     let plan = request.checked.plan();
     Fact::RunStarted {
         run: id.to_owned(),
@@ -184,6 +187,10 @@ fn started(request: &Request, id: &str, dry_run: bool) -> Fact {
         left_out: left_out(request),
         steps: plan.steps.iter().enumerate().map(|(i, s)| step_ref(Section::Steps, i, s, s.name.clone())).collect(),
         targets: request.aims.iter().filter_map(|a| a.target.clone()).collect(),
+        database: match (request.aims.as_slice(), works) {
+            ([Aim { target: None, .. }], [work]) => work.facts.database.clone(),
+            _ => None,
+        },
     }
 }
 

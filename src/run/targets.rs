@@ -4,23 +4,21 @@
 //! Each runs all steps and its own handlers, under its own lock and with a log of its own. What becomes of one concerns no
 //! other, unless the plan says `fail_fast`.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
-
-use tokio::task::{Id, JoinSet};
 
 use super::begin::Begun;
 use super::emit::Emitter;
 use super::lock::Locks;
 use super::secrets::Secrets;
 use super::steps::Runner;
+use super::walk::{Walk, group};
 use super::{Aim, End, Request, failed, preflight, scope, stopped, unready};
 use crate::cancel::{Cancel, Reason};
 use crate::event::Fact;
 use crate::secret::Secret;
 use crate::step::{Failure, FailureKind, RunFacts, Status};
-use crate::template::{self, Scope};
+use crate::template::Scope;
 use crate::value::Value;
 
 /// A target before its first step.
@@ -87,18 +85,6 @@ pub fn password(scope: &Scope) -> Option<Secret> {
     }
 }
 
-/// What a target has in common with others.
-fn group(aim: &Aim, scope: &Scope) -> Result<Option<String>, String> {
-    let limit = aim.checked.plan().targets.as_ref().and_then(|t| t.limit_per.as_ref());
-    let Some(limit) = limit else { return Ok(None) };
-    let told = |problem: &str| format!("`targets.limit_per.key`: {problem}");
-    let template = template::parse(&limit.key).map_err(|p| told(&p[0].message))?;
-    match template.render(scope).map_err(|p| told(&p.message))? {
-        Value::Text(key) => Ok(Some(key)),
-        other => Err(told(&format!("expected a text, found {}", other.kind()))),
-    }
-}
-
 /// What the steps of a target may know of the run.
 pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run: bool) -> RunFacts {
     let database = scope.roots.iter().find(|(k, _)| k == "database").and_then(|(_, d)| d.get("dbname"));
@@ -146,38 +132,24 @@ impl Done {
 
 /// Runs the targets, as many at a time as the plan allows, in its order.
 pub async fn all(request: &Arc<Request>, run: &str, emitter: &Arc<Emitter>, works: Vec<Work>) -> Vec<Done> {
-    let settings = request.checked.plan().targets.as_ref();
-    let most = settings.map_or(1, |t| t.max_parallel.max(1));
-    let per = settings.and_then(|t| t.limit_per.as_ref()).map_or(u32::MAX, |l| l.max.max(1));
-    let fail_fast = settings.is_some_and(|t| t.fail_fast);
+    let plan = request.checked.plan();
+    let fail_fast = plan.targets.as_ref().is_some_and(|t| t.fail_fast);
     let stop = request.stop.child(None);
     let locks = Arc::new(Locks::default());
-    let mut waiting = VecDeque::from(works);
-    let mut running: JoinSet<Done> = JoinSet::new();
-    // What runs, as it was before it began.
-    let mut begun: BTreeMap<Id, Work> = BTreeMap::new();
+    let mut walk = Walk::new(plan, works, |work: &Work| work.group.as_deref());
     let mut done: Vec<Done> = Vec::new();
     loop {
-        while running.len() < most as usize && may_begin(&stop, &done, running.is_empty()) {
-            let busy = |group: &String| begun.values().filter(|w| w.group.as_ref() == Some(group)).count();
-            let free = |work: &Work| work.group.as_ref().is_none_or(|g| busy(g) < per as usize);
-            let Some(work) = waiting.iter().position(free).and_then(|at| waiting.remove(at)) else { break };
-            let kept = work.clone();
+        let may = |alone| may_begin(&stop, &done, alone);
+        walk.begin(may, |work| {
             let (request, run, stop, locks) = (Arc::clone(request), run.to_owned(), stop.clone(), Arc::clone(&locks));
             let emitter = of(&request, work.aim, emitter);
-            let task = running.spawn(async move { one(&request, &run, &emitter, work, &stop, &locks).await });
-            begun.insert(task.id(), kept);
-        }
-        let (id, ended) = match running.join_next_with_id().await {
-            None => break,
-            Some(Ok((id, ended))) => (id, Some(ended)),
-            Some(Err(error)) => (error.id(), None),
-        };
-        let Some(work) = begun.remove(&id) else { continue };
+            async move { one(&request, &run, &emitter, work, &stop, &locks).await }
+        });
+        let Some((work, ended)) = walk.next().await else { break };
         let ended = match ended {
             Some(ended) => ended,
             None if !work.broke => {
-                waiting.push_front(broken(work));
+                walk.again(broken(work));
                 continue;
             }
             None => given_up(request, work, emitter),
@@ -187,7 +159,7 @@ pub async fn all(request: &Arc<Request>, run: &str, emitter: &Arc<Emitter>, work
         }
         done.push(ended);
     }
-    for work in waiting {
+    for work in walk.rest() {
         let end = stop.reason().map_or(End::Failed, |r| stopped(r).1);
         let skipped = Done { aim: work.aim, end, warnings: 0, failure: None, handler_failed: false, skipped: true };
         let reason = stop.reason().map(|r| stopped(r).0.error);

@@ -284,6 +284,48 @@ fn as_many_run_at_a_time_as_the_plan_allows() {
     assert!(met.is_disjoint(&pairs(&[("a", "b"), ("c", "d")])), "{met:?}");
 }
 
+/// Says when it was asked and when it answers; it waits for as many others as `wanted` has, and then `a` for all of them.
+const TOOL: &str = r#"cd "${0%/*}"; name=${0##*-}; n=0
+met() { [ "$(grep -c "^$1" times)" -ge "$2" ]; }
+echo "begin $name" >> times
+until met begin "$(cat wanted)" || [ $n -ge 400 ]; do n=$((n+1)); sleep 0.05; done
+[ "$name$(cat wanted)" != a4 ] || until met end 3 || [ $n -ge 800 ]; do n=$((n+1)); sleep 0.05; done
+echo "end $name" >> times
+exec pg_dump "$@""#;
+
+#[test]
+fn a_doctor_looks_at_as_many_as_run_at_a_time_and_tells_of_them_in_order() {
+    let world = World::with_database();
+    for name in ["a", "b", "c", "d"] {
+        crate::world::script(&world.path(&format!("tool-{name}")), TOOL);
+    }
+    let look = |limits: &str, wanted: &str| {
+        world.write("wanted", wanted);
+        let plan = format!(
+            "version: 1\nname: night\nlogs: {{ dir: logs }}\nsecrets: {{ zip: {{ env: TEST_ZIP }} }}\ntargets:\n  {limits}\n  list:\n\
+             \x20   - {{ name: a, labels: {{ server: one }} }}\n    - {{ name: b, labels: {{ server: one }} }}\n\
+             \x20   - {{ name: c, labels: {{ server: two }} }}\n    - {{ name: d, labels: {{ server: two }} }}\nsteps:\n\
+             \x20 - {{ id: dump, uses: pg_dump, with: {{ program: '{}-${{{{ target.name }}}}', archive: {{ path: 'out/${{{{ target.name }}}}.zip', password: '${{{{ secrets.zip }}}}' }} }} }}\n",
+            world.path("tool").display()
+        );
+        world.write("plan.yaml", plan);
+        let run = Run::from(world.runplan().args(["doctor", "plan.yaml"]).output().expect("the binary runs")).ends(0);
+        let mut whose: Vec<String> =
+            run.out.lines().filter_map(|l| l.split_once(": ")).map(|(name, _)| name.to_owned()).collect();
+        whose.retain(|name| ["a", "b", "c", "d"].contains(&name.as_str()));
+        assert!(whose.is_sorted() && whose.contains(&"a".to_owned()), "{}", run.out);
+        let told = ["a", "b", "c", "d"].map(|n| run.out.find(&format!("tool-{n}`: version")));
+        assert!(told.is_sorted() && told[0].is_some(), "{}", run.out);
+        together(&world)
+    };
+    assert_eq!(look("max_parallel: 1", "1").len(), 0);
+    assert_eq!(look("max_parallel: 4", "4").len(), 6, "all of them at once, and `a` the last to answer");
+    let met = look("max_parallel: 4\n  limit_per: { key: '${{ target.labels.server }}' }", "2");
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert!(met.contains(&pair("a", "c")), "{met:?}");
+    assert!(!met.contains(&pair("a", "b")) && !met.contains(&pair("c", "d")), "{met:?}");
+}
+
 #[test]
 fn targets_are_picked_by_name_pattern_and_label() {
     let world = World::new();

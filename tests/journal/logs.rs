@@ -1,7 +1,5 @@
 //! `logs`, and what the command line says of itself.
 
-use std::process::Command;
-
 use crate::world::{PLAN, World};
 
 #[test]
@@ -35,7 +33,7 @@ fn a_log_is_printed_as_it_was_written() {
 }
 
 #[test]
-fn help_and_completion_know_them() {
+fn help_and_manual_know_them() {
     let world = World::new();
     for (command, words) in [
         ("history", vec!["--limit", "--failed", "--dir", "Exit codes:"]),
@@ -47,21 +45,6 @@ fn help_and_completion_know_them() {
         let text = help.split_whitespace().collect::<Vec<_>>().join(" ");
         words.iter().for_each(|w| assert!(text.contains(w), "{w}: {help}"));
     }
-    let script = world.runplan(&["completions", "bash"]).ends(0).out;
-    assert!(!script.is_empty());
-    world.write("runplan.bash", &script);
-    let complete = |words: &str| {
-        let text = format!(
-            "source ./runplan.bash; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
-             _runplan runplan \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; echo \"${{COMPREPLY[@]}}\""
-        );
-        let output = Command::new("bash").current_dir(world.path("")).args(["-c", &text]).output().expect("bash");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    assert!(complete("runplan hist").contains("history"), "{}", complete("runplan hist"));
-    assert!(complete("runplan status --max").contains("--max-age"));
-    assert!(complete("runplan status --format p").contains("prometheus"));
-    assert!(complete("runplan logs --pl").contains("--plan"));
     let man = world.runplan(&["man"]).ends(0).out;
     assert!(["history", "logs", "status"].iter().all(|w| man.contains(w)));
 }

@@ -1,6 +1,7 @@
 //! What past runs left, read back: `history`, `logs` and `status`, and the reports that a run writes.
 
 mod history;
+mod keep;
 mod logs;
 mod report;
 mod status;
