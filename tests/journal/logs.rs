@@ -17,6 +17,8 @@ fn a_log_is_printed_as_it_was_written() {
         assert_eq!(run.said, log);
     }
     assert_eq!(world.runplan(&["logs", "last", "--dir", "logs"]).ends(0).out, log);
+    assert_eq!(world.runplan(&["logs", &format!("logs/night/{id}")]).ends(0).out, log);
+    world.runplan(&["logs", "plan.yaml"]).ends(2).says("`plan.yaml` is a plan, and no run");
     assert_eq!(world.runplan(&["logs", "last", "--dir", "logs", "--plan", "night"]).ends(0).out, log);
     world.again("20200101T000000Z-aaaa", |t| t);
     world.again("20200101T000000Z-bbbb", |t| t);

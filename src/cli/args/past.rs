@@ -34,8 +34,8 @@ pub struct HistoryArgs {
 /// Whose log to print.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`
-    #[arg(value_name = "RUN")]
+    /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`; or the folder of a run
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub run: String,
     /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan; without one, every plan that keeps its
     /// runs in the user's state folder
