@@ -14,6 +14,7 @@ mod output;
 mod past;
 mod pin;
 mod proof;
+mod resume;
 mod run;
 mod show;
 mod signals;
@@ -74,6 +75,7 @@ fn alone(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::
 fn dispatch(cli: Cli, terms: &Terms) -> Result<Exit, exit::Failure> {
     match cli.command {
         Some(Command::Run(run)) => run::run(run, terms),
+        Some(Command::Resume(args)) => resume::resume(args, terms),
         Some(Command::Validate(validate)) => validate::validate(&validate, terms),
         Some(Command::Doctor(args)) => doctor::doctor(&args, terms),
         Some(Command::Explain(explain)) => explain::explain(explain.code.as_deref(), terms),

@@ -42,6 +42,7 @@ fn help_and_completion_know_them() {
     for (command, words) in [
         ("history", vec!["--limit", "--failed", "--dir", "Exit codes:"]),
         ("logs", vec!["--plan", "the beginning of one, or `last`", "Exit codes:"]),
+        ("resume", vec!["--changed", "are not done again", "[default: last]", "Exit codes:"]),
         ("status", vec!["--max-age", "prometheus", "is no proof", "Exit codes:"]),
         ("run", vec!["--report", "`junit`"]),
     ] {
@@ -65,5 +66,5 @@ fn help_and_completion_know_them() {
     assert!(complete("runplan status --format p").contains("prometheus"));
     assert!(complete("runplan logs --pl").contains("--plan"));
     let man = world.runplan(&["man"]).ends(0).out;
-    assert!(["history", "logs", "status"].iter().all(|w| man.contains(w)));
+    assert!(["history", "logs", "resume", "status"].iter().all(|w| man.contains(w)));
 }
