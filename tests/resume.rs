@@ -400,7 +400,7 @@ fn an_output_that_holds_a_secret_is_not_known_any_more() {
     world.done();
     // What fails before its first step knows all the same what it took over.
     next_second();
-    world.resume_last(&[]).ends(77).says("secret `s` is missing");
+    world.resume_last(&[]).ends(77).says("secret `s` is missing").says("  token  ok ");
     next_second();
     run(&["resume", "last", "--plan", "plan.yaml"]).ends(0);
     assert_eq!(world.done(), "n is 7");
@@ -505,6 +505,25 @@ fn of_several_targets_only_those_are_run_that_did_not_end_well() {
     let last = world.history().pop().expect("a run");
     assert_eq!((&last["result"], &last["left_out"]), (&"ok".into(), &serde_json::json!(["target d"])));
     world.resume_last(&[]).ends(0).says("nothing is left to do");
+}
+
+#[test]
+fn an_old_run_that_is_gone_on_with_is_no_younger_proof_than_a_whole_one() {
+    let world = World::new();
+    world.bad("two");
+    world.run(&steps(&["one", "two"]), &[]).ends(1);
+    let old = world.last();
+    world.good("two");
+    next_second();
+    world.run(&steps(&["one", "two"]), &[]).ends(0);
+    next_second();
+    world.resume(&[&old, "--plan", "plan.yaml"]).ends(0);
+    let history = world.history();
+    let results: Vec<&str> = history.iter().map(|r| text(&r["result"])).collect();
+    assert_eq!(results, ["failed", "ok", "ok"]);
+    assert_eq!(metric(&world, "runplan_last_success_timestamp_seconds{"), seconds(&history[1]["ended_at"]));
+    let status: Run = world.runplan().args(["status", "plan.yaml", "--max-age", "1h"]).output().expect("runs").into();
+    status.ends(0).says(text(&history[1]["run"]));
 }
 
 #[test]

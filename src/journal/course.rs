@@ -180,3 +180,19 @@ impl Hold {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_holds_a_run_until_it_lets_go() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join(EVENTS), "").expect("a journal");
+        let first = Hold::take(dir.path()).expect("it can be opened");
+        assert!(first.is_some());
+        assert!(Hold::take(dir.path()).is_ok_and(|held| held.is_none()));
+        drop(first);
+        assert!(Hold::take(dir.path()).is_ok_and(|held| held.is_some()));
+    }
+}
