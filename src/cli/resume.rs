@@ -31,6 +31,9 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let cannot = |e: io::Error| Failure::usage(format!("the journal of run {} cannot be read: {e}", past.run));
+    let Some(course) = Course::read(&found.dir()).map_err(cannot)? else {
+        return Err(Failure::usage(format!("the journal of run {} does not say what was run", past.run)).hint(ANEW));
+    };
     let Some(hold) = Hold::take(&found.dir()).map_err(cannot)? else {
         return Err(locked(format!("run {} goes on, or is being gone on with", past.run)));
     };
@@ -38,9 +41,6 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
         terms.say(&done);
         return Ok(Exit::Done);
     }
-    let Some(course) = Course::read(&found.dir()).map_err(cannot)? else {
-        return Err(Failure::usage(format!("the journal of run {} does not say what was run", past.run)).hint(ANEW));
-    };
     let basis = basis(&course)?;
 
     // The files that this command line names are meant from here; all that the plan names, from where it was started.
