@@ -40,7 +40,7 @@
 //! | [`proof`] | what shows that an archive is good: read through, restored, compared |
 //! | [`steps`] | one executor a file, and the list |
 //! | [`plan`] | model, schema from the registry, checks |
-//! | [`run`] | secrets, targets, preflight, next step, attempts, preview, doctor; emits events |
+//! | [`run`] | secrets, targets, preflight, next step, attempts, preview, doctor, resume; emits events |
 //! | [`journal`], [`report`] | readers of events |
 //! | [`cli`] | arguments, wiring, signals, exit codes |
 

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runplan::cancel::Cancel;
+use runplan::event::Pick;
 use runplan::plan::{self, Checked, Input};
 use runplan::report::Collector;
-use runplan::run::{self, Pick, Request};
+use runplan::run::{self, Request};
 use runplan::step::{Env, FailureKind};
 use runplan::steps::REGISTRY;
 use runplan::template::{self, Scope, Type};
@@ -222,6 +223,8 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         host: "here".to_owned(),
         at_root: false,
         pick: Pick::default(),
+        given: Vec::new(),
+        resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),
         readers: vec![Arc::clone(&collector) as Arc<dyn runplan::event::Reader>],

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use runplan::cancel::Cancel;
-use runplan::event::{Event, Fact, Reader, Section};
+use runplan::event::{Event, Fact, Pick, Reader, Section};
 use runplan::plan::{self, Input};
 use runplan::report::Collector;
-use runplan::run::{self, Aim, End, Pick, Request};
+use runplan::run::{self, Aim, End, Request};
 use runplan::step::{Env, Status};
 use runplan::steps::REGISTRY;
 use runplan::value::Map;
@@ -58,6 +58,8 @@ fn a_fault_of_our_own_in_one_target_costs_the_others_nothing() {
         host: "here".to_owned(),
         at_root: false,
         pick: Pick::default(),
+        given: Vec::new(),
+        resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),
         readers,

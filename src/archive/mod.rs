@@ -17,6 +17,7 @@ mod pipeline;
 pub mod read;
 mod record;
 mod sealed;
+mod stands;
 mod through;
 mod zip;
 
@@ -36,6 +37,7 @@ pub use level::Level;
 pub use pipe::Pipe;
 pub use record::{Content, LIMIT, Record, SCHEMA_VERSION, Server};
 pub use sealed::Sealed;
+pub use stands::stand;
 pub use zip::Writer;
 
 /// The end of the name of a file that pins the archive beside it: retention leaves that one alone.

@@ -9,9 +9,12 @@ use crate::step::Env;
 use crate::value::Map;
 
 /// What a plan is run for, at least one.
+#[derive(Default)]
 pub struct Aims {
     /// The values of the parameters, without those that targets set.
     pub params: Map,
+    /// The names of those that were given by hand.
+    pub given: Vec<String>,
     pub all: Vec<Aim>,
     /// The targets that the plan selects and the arguments left out.
     pub unpicked: Vec<String>,
@@ -22,9 +25,16 @@ pub struct Aims {
 /// # Errors
 /// A parameter or a target that is not there: exit code 2. A selection that needs a variable which is not set: 77.
 pub fn aims(checked: &Checked, args: &AimArgs, env: &Env) -> Result<Aims, Failure> {
+    of_given(checked, &Given::read(checked.plan(), &args.param, args.params_file.as_deref())?, &args.target, env)
+}
+
+/// The same with values that were read already.
+///
+/// # Errors
+/// As [`aims`] has.
+pub fn of_given(checked: &Checked, given: &Given, pick: &[String], env: &Env) -> Result<Aims, Failure> {
     let plan = checked.plan();
-    let given = Given::read(plan, &args.param, args.params_file.as_deref())?;
-    let found = Aim::all(checked, &args.target, env, &|target| given.over(plan, target).0);
+    let found = Aim::all(checked, pick, env, &|target| given.over(plan, target).0);
     let run::Aims { all, unpicked } = found.map_err(|refused| match refused {
         Refused::Pick(text) => Failure::usage(text),
         Refused::Env(text) => Failure { exit: Exit::Secret, text, hint: None },
@@ -42,7 +52,7 @@ pub fn aims(checked: &Checked, args: &AimArgs, env: &Env) -> Result<Aims, Failur
         }
     }
     if problems.is_empty() {
-        Ok(Aims { params: given.over(plan, None).0, all, unpicked })
+        Ok(Aims { params: given.over(plan, None).0, given: given.names(), all, unpicked })
     } else {
         Err(Failure::usage(problems.join("\nerror: ")))
     }

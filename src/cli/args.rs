@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::report::Target;
 
-pub use past::{HistoryArgs, LogsArgs, StatusArgs, StatusFormat};
+pub use past::{HistoryArgs, LogsArgs, ResumeArgs, StatusArgs, StatusFormat};
 
 /// A declarative job runner for people who keep PostgreSQL databases.
 ///
@@ -57,6 +57,26 @@ pub enum Color {
 pub enum Command {
     /// Run a plan
     Run(RunArgs),
+    /// Go on where a failed run stopped
+    ///
+    /// The steps of that run that ended well are not done again: later steps read their outputs from its journal. Those that
+    /// failed, were stopped or never began are run now, and one that its `when` skipped is decided anew. It is a run of its
+    /// own, with an id, a log and handlers, and says which one it goes on with. Without RUN it is the last run there is.
+    ///
+    /// What must be as it was: the plan (see `--changed`), the database that it means, and the archives that were made; they
+    /// must be there, with their size and their record, or nothing is begun. Parameters, steps and targets are those of the
+    /// run, and so is the folder in which it is started. Where an archive is taken over, `vars` are what they were, also
+    /// those that read `run.id`; `run` itself is always the new run. Secrets and variables of the environment are read anew,
+    /// and must be set. Targets that ended well are not run again. A run that was killed can be gone on with; one that ended
+    /// well leaves nothing to do (exit code 0).
+    ///
+    /// With `--changed` steps are taken over as far as the plan is still the same, each by its id and executor; all that
+    /// follows the first one that differs is done again.
+    ///
+    /// For `runplan status` it is good when all that was left is done, and as old as the run it goes on with.
+    ///
+    /// Exit codes: as those of a run; 2 also when the run cannot be gone on with, 75 also while it goes on.
+    Resume(ResumeArgs),
     /// Check plans without running them
     Validate(ValidateArgs),
     /// Look at everything that a run of a plan will need, and change nothing

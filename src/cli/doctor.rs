@@ -9,9 +9,10 @@ use super::input;
 use super::output::Terms;
 use super::run::{environment, on_runtime, request};
 use crate::diag;
+use crate::event::Pick;
 use crate::plan;
 use crate::report;
-use crate::run::{self, Pick};
+use crate::run;
 use crate::steps::REGISTRY;
 
 /// The version of the document's shape.

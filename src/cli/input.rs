@@ -83,8 +83,35 @@ impl Given {
     /// # Errors
     /// Unknown names, values that do not fit: exit code 2, all of them at once, with what is missing.
     pub fn read(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<Self, Failure> {
-        let (values, mut problems) = given_params(plan, given, file)?;
-        let given = Self(values);
+        let (values, problems) = given_params(plan, given, file)?;
+        Self(values).whole(plan, problems)
+    }
+
+    /// Takes those of an earlier run: of all its values those with these names.
+    ///
+    /// # Errors
+    /// Names and values that the plan does not take any more: exit code 2, all of them at once, with what is missing.
+    pub fn again(plan: &Plan, all: &serde_json::Value, names: &[String]) -> Result<Self, Failure> {
+        let (mut values, mut problems) = (Map::new(), Vec::new());
+        for name in names {
+            let read = |json| plan.params.get(name).ok_or_else(|| unknown(plan, name)).and_then(|p| p.accept(json));
+            match all.get(name).map(read) {
+                Some(Ok(value)) => values.push((name.clone(), value)),
+                Some(Err(problem)) => problems.push(format!("parameter `{name}`, as the run had it: {problem}")),
+                None => problems.push(format!("parameter `{name}`: the journal of the run does not have its value")),
+            }
+        }
+        Self(values).whole(plan, problems)
+    }
+
+    /// The names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The same, unless there are problems, or values are missing.
+    fn whole(self, plan: &Plan, mut problems: Vec<String>) -> Result<Self, Failure> {
+        let given = self;
         if plan.targets.is_none() {
             for name in given.over(plan, None).1 {
                 // Said once: a value that was refused is not also missing.
@@ -142,14 +169,10 @@ fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(M
         }
         Err(problem) => problems.push(format!("parameter `{name}`{from}: {problem}")),
     };
-    let unknown = |name: &str| match diag::nearest(name, plan.params.names()) {
-        Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
-        None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
-    };
     if let Some(path) = file {
         let from = format!(" in `{}`", path.display());
         for (name, json) in read_params_file(path)? {
-            let value = plan.params.get(&name).map_or_else(|| Err(unknown(&name)), |p| p.accept(&json));
+            let value = plan.params.get(&name).map_or_else(|| Err(unknown(plan, &name)), |p| p.accept(&json));
             set(&name, value, &from);
         }
     }
@@ -157,10 +180,17 @@ fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(M
         let Some((name, value)) = text.split_once('=') else {
             return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
         };
-        let value = plan.params.get(name).map_or_else(|| Err(unknown(name)), |p| p.read_text(value));
+        let value = plan.params.get(name).map_or_else(|| Err(unknown(plan, name)), |p| p.read_text(value));
         set(name, value, "");
     }
     Ok((values, problems))
+}
+
+fn unknown(plan: &Plan, name: &str) -> String {
+    match diag::nearest(name, plan.params.names()) {
+        Some(near) => format!("the plan `{}` declares no such parameter; did you mean `{near}`?", plan.name),
+        None => format!("the plan `{}` declares no such parameter{}", plan.name, declared(plan)),
+    }
 }
 
 fn declared(plan: &Plan) -> String {

@@ -15,6 +15,7 @@ mod output;
 mod past;
 mod pin;
 mod proof;
+mod resume;
 mod run;
 mod show;
 mod signals;
@@ -87,6 +88,7 @@ fn given_to_run(matches: &ArgMatches) -> Option<clap::Arg> {
 fn dispatch(cli: Cli, program: &OsStr, terms: &Terms) -> Result<Exit, exit::Failure> {
     match cli.command {
         Some(Command::Run(run)) => run::run(run, terms),
+        Some(Command::Resume(args)) => resume::resume(args, terms),
         Some(Command::Validate(validate)) => validate::validate(&validate, terms),
         Some(Command::Doctor(args)) => doctor::doctor(&args, terms),
         Some(Command::Explain(explain)) => explain::explain(explain.code.as_deref(), terms),

@@ -6,7 +6,8 @@ use super::exit::{Exit, Failure};
 use super::output::Terms;
 use super::{input, run};
 use crate::diag;
-use crate::journal::{Found, Past, Shelf};
+use crate::files;
+use crate::journal::{Found, Past, Picked, Shelf};
 use crate::plan;
 use crate::run::{default_logs, folder_of_runs};
 use crate::steps::REGISTRY;
@@ -47,6 +48,31 @@ pub fn seek(
         }
         Some(file) => of_file(Path::new(file), dir, param, terms),
     }
+}
+
+/// Finds the runs among which a word names one, and that word: the folder of a run names its place too.
+///
+/// # Errors
+/// As [`seek`] has; a plan where a run is wanted.
+pub fn seek_run(
+    word: &str,
+    plan: Option<&str>,
+    dir: Option<&Path>,
+    terms: &Terms,
+) -> Result<(Sought, String), Failure> {
+    if word.ends_with(".yaml") || word.ends_with(".yml") {
+        let failure = Failure::usage(format!("`{word}` is a plan, and no run"));
+        return Err(failure.hint(format!("the last run of it is `last --plan {word}`")));
+    }
+    let full = std::path::absolute(word).unwrap_or_else(|_| PathBuf::from(word));
+    let name = full.file_name().map(|n| n.to_string_lossy().into_owned()).filter(|n| files::is_run_id(n));
+    if let (Some(name), Some(place), true) = (name, full.parent(), plan.is_none() && dir.is_none() && full.is_dir()) {
+        let plan = place.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let shelves = vec![Shelf::new(plan, place)];
+        let sought = Sought { place: place.to_path_buf(), shelves, params: Vec::new(), by_name: false };
+        return Ok((sought, name));
+    }
+    Ok((seek(plan, dir, &[], Some(terms))?, word.to_owned()))
 }
 
 /// Whether a word is the name of a plan: nothing that is there, and no path.
@@ -117,6 +143,31 @@ impl Sought {
         Ok(runs)
     }
 
+    /// The run that a word means: its id, the beginning of one, or `last`.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn one(&self, word: &str) -> Result<Found<'_>, Failure> {
+        match Found::pick(word, self.runs()?) {
+            Picked::One(found) => Ok(found),
+            Picked::Several(all) => {
+                let failure = Failure::usage(format!("{} runs begin with `{word}`", all.len()));
+                Err(failure.hint(format!("write more of one of {}", names(&all))))
+            }
+            Picked::None(near) if near.is_empty() => {
+                let failure = Failure::usage(format!("there is no run: {}", self.nothing()));
+                Err(failure.hint("a plan with `logs.dir` keeps its runs there: add `--plan FILE`"))
+            }
+            Picked::None(near) => {
+                let failure = Failure::usage(format!("there is no run `{word}` in `{}`", self.place.display()));
+                Err(failure.hint(match near.as_slice() {
+                    [one] => format!("did you mean `{}`?", one.run),
+                    all => format!("the nearest are {}; `runplan history` lists all", names(all)),
+                }))
+            }
+        }
+    }
+
     /// Whether a run has the parameters that were asked for. One that cannot be read may have them.
     pub fn wants(&self, past: &Past) -> bool {
         past.problem.is_some()
@@ -127,4 +178,15 @@ impl Sought {
     pub fn nothing(&self) -> String {
         format!("`{}` has none", self.place.display())
     }
+}
+
+/// How many runs are named at most.
+const NAMED: usize = 10;
+
+fn names(all: &[Found<'_>]) -> String {
+    let mut names: Vec<String> = all.iter().take(NAMED).map(|f| format!("`{}` ({})", f.run, f.shelf.plan)).collect();
+    if all.len() > NAMED {
+        names.push(format!("{} more", all.len() - NAMED));
+    }
+    names.join(", ")
 }

@@ -10,8 +10,9 @@ use super::exit::{Exit, Failure};
 use super::output::Terms;
 use super::run::{Task, carry_out};
 use crate::archive::{LIMIT, Record};
+use crate::event::Pick;
 use crate::plan::{self, Input};
-use crate::run::{Aim, Pick};
+use crate::run::Aim;
 use crate::steps::REGISTRY;
 use crate::value::{Map, Value};
 
@@ -83,6 +84,7 @@ fn start(plan: &serde_json::Value, params: Map, format: Format, terms: &Terms) -
     let outcome = plan::check(input, &REGISTRY);
     // A file name that is written like a template is the one thing that can be wrong with it.
     let checked = outcome.checked.ok_or_else(|| Failure::usage("the names given cannot be used in a plan"))?;
-    let aims = Aims { all: vec![Aim::whole(checked.clone(), params.clone())], params, unpicked: Vec::new() };
-    carry_out(Task { checked, aims, pick: Pick::default(), dry_run: false, format, reports: Vec::new() }, terms)
+    let aims = Aims { all: vec![Aim::whole(checked.clone(), params.clone())], params, ..Aims::default() };
+    let (resumed, reports, readers) = (None, Vec::new(), Vec::new());
+    carry_out(Task { checked, aims, pick: Pick::default(), resumed, dry_run: false, format, reports, readers }, terms)
 }

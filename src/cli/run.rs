@@ -6,25 +6,21 @@ use super::aims::{Aims, aims};
 use super::args::{Format, RunArgs};
 use super::exit::{self, Exit, Failure};
 use super::output::Terms;
-use super::{input, plan_path, signals};
+use super::{input, plan_path, resume, signals};
 use crate::cancel::Cancel;
 use crate::diag;
-use crate::event::Reader;
+use crate::event::{Pick, Reader};
 use crate::journal::{self, Journal};
 use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
-use crate::run::{self, End, Ended, Pick, Request};
+use crate::run::{self, End, Ended, Request, Resumed};
 use crate::step::Env;
 use crate::steps::REGISTRY;
 
 /// Runs a plan, or shows what a run would do.
 pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let path = plan_path(&args)?;
-    if let Some((_, same)) =
-        args.report.iter().enumerate().find(|(at, t)| args.report[..*at].iter().any(|o| o.file == t.file))
-    {
-        return Err(Failure::usage(format!("two reports would be written to `{}`", same.file.display())));
-    }
+    distinct(&args.report)?;
     let outcome = plan::check(input::read_plan(path)?, &REGISTRY);
     terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
     let Some(checked) = outcome.checked else {
@@ -35,7 +31,16 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
-    carry_out(Task { checked, aims, pick, dry_run: args.dry_run, format: args.format, reports: args.report }, terms)
+    let (dry_run, format, reports) = (args.dry_run, args.format, args.report);
+    carry_out(Task { checked, aims, pick, resumed: None, dry_run, format, reports, readers: Vec::new() }, terms)
+}
+
+/// Refuses two reports in one file.
+pub fn distinct(reports: &[report::Target]) -> Result<(), Failure> {
+    match reports.iter().enumerate().find(|(at, t)| reports[..*at].iter().any(|o| o.file == t.file)) {
+        Some((_, same)) => Err(Failure::usage(format!("two reports would be written to `{}`", same.file.display()))),
+        None => Ok(()),
+    }
 }
 
 /// A plan that was checked, with all that it takes to run it.
@@ -43,28 +48,34 @@ pub struct Task {
     pub checked: Checked,
     pub aims: Aims,
     pub pick: Pick,
+    /// What is taken over from an earlier run.
+    pub resumed: Option<Resumed>,
     pub dry_run: bool,
     pub format: Format,
     /// What else is written at its end.
     pub reports: Vec<report::Target>,
+    /// Who else listens.
+    pub readers: Vec<Arc<dyn Reader>>,
 }
 
 /// Runs it, or shows what a run would do, and prints the result.
 pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
-    let Task { checked, aims, pick, dry_run, format, reports } = task;
+    let Task { checked, aims, pick, resumed, dry_run, format, reports, mut readers } = task;
     let collector = Arc::new(Collector::default());
-    let mut readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(&collector) as Arc<dyn Reader>];
+    readers.push(Arc::clone(&collector) as Arc<dyn Reader>);
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
     if !dry_run || terms.verbosity == Verbosity::Verbose {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
-    let request = request(checked, aims, pick, readers);
+    let plan = checked.clone();
+    let request = Request { resumed, ..request(checked, aims, pick, readers) };
     let ended: Ended = match dry_run {
         true => on_runtime(request, run::preview)?,
         false => on_runtime(request, run::run)?,
     };
 
-    let result = collector.result(ended.log_dir);
+    let mut result = collector.result(ended.log_dir);
+    result.resume = result.log_dir.as_deref().and_then(|dir| resume::offer(dir, &plan, ended.end));
     let text = match format {
         Format::Text if terms.verbosity == Verbosity::Quiet && !dry_run => String::new(),
         Format::Text => report::summary(&result, terms.out),
@@ -96,12 +107,14 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         checked,
         registry: REGISTRY,
         params: aims.params,
+        given: aims.given,
         aims: aims.all,
         unpicked: aims.unpicked,
         env: environment(),
         host: host(),
         at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
         pick,
+        resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),
         readers,

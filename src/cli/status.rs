@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{StatusArgs, StatusFormat};
@@ -105,12 +105,13 @@ fn metrics(plan: &str, sought: &Sought, health: &Health) -> String {
             let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{{labels}}} {value}\n");
         }
     };
-    let end = |past: &Past| past.ended_at.or(past.started_at).map(|t| t.timestamp_millis() as f64 / 1000.0);
+    let unix = |time: DateTime<Utc>| time.timestamp_millis() as f64 / 1000.0;
+    let end = |past: &Past| past.ended_at.or(past.started_at).map(unix);
     let last = health.last.as_ref();
     gauge(
         "runplan_last_success_timestamp_seconds",
         "When the last good run of the plan ended, in Unix time; 0 if there is none.",
-        Some(health.last_good.as_ref().and_then(end).unwrap_or(0.0)),
+        Some(health.last_good.as_ref().and_then(Past::good_since).map_or(0.0, unix)),
     );
     gauge(
         "runplan_last_run_timestamp_seconds",

@@ -2,6 +2,7 @@
 //!
 //! The stream of events is the one source: terminal, log, report, mail and history are readers of it.
 
+mod basis;
 mod text;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::step::{Failure, Level, Progress, Status};
 
+pub use basis::{Basis, Digest, Pick, Resumes};
 pub use text::{Said, lines, seconds, title};
 
 /// The version of the shape below. It grows when a reader of the old shape would misread the new one; a field that may
@@ -92,6 +94,12 @@ pub enum Fact {
         /// The name of the database, in a plan without targets.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         database: Option<String>,
+        /// What it is made of; none from a runplan that could not go on with a run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Box<Basis>>,
+        /// The run that it goes on with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumes: Option<Resumes>,
     },
     /// A target began, in a plan with targets.
     TargetStarted {
@@ -101,6 +109,12 @@ pub enum Fact {
         database: Option<String>,
         /// The log of this target alone, in the folder of the run.
         log_file: Option<PathBuf>,
+        /// Which database, like `db1:5432/app`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
+        /// The run with whose id and time the vars are computed, where that is an earlier one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vars_of: Option<String>,
     },
     /// A step began an attempt.
     StepStarted { step: StepRef, attempt: u32 },
@@ -125,9 +139,12 @@ pub enum Fact {
         error: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
-        /// Why it was skipped.
+        /// Why it was skipped, or not done again.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The earlier run that did it; this one took it over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        done_by: Option<String>,
     },
     /// The steps are over and this is what the run failed at; handlers follow.
     Failed { failure: Failure },
@@ -139,9 +156,12 @@ pub enum Fact {
         seconds: f64,
         warnings: u32,
         failure: Option<Failure>,
-        /// Why it was skipped.
+        /// Why it was skipped, or not run again.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The earlier run that did all of it; this one took it over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        done_by: Option<String>,
     },
     /// The run ended; always the last event.
     RunFinished { result: Outcome, exit_code: u8, seconds: f64, warnings: u32, failure: Option<Failure> },

@@ -57,16 +57,12 @@ fn brief(value: &serde_json::Value) -> String {
 /// The lines of a fact; none for progress.
 pub fn lines(fact: &Fact) -> Vec<Said> {
     match fact {
-        Fact::RunStarted { run, plan, plan_file, host, tool_version, dry_run, .. } => {
+        Fact::RunStarted { run, plan, plan_file, host, tool_version, dry_run, resumes, .. } => {
             let what = if *dry_run { "dry run" } else { "run" };
-            vec![Said {
-                heading: true,
-                ..said(
-                    "run",
-                    Level::Info,
-                    format!("{what} {run} of plan {plan} ({plan_file}) on {host}, runplan {tool_version}"),
-                )
-            }]
+            let text = format!("{what} {run} of plan {plan} ({plan_file}) on {host}, runplan {tool_version}");
+            let mut lines = vec![Said { heading: true, ..said("run", Level::Info, text) }];
+            lines.extend(resumes.iter().map(|r| said("run", Level::Info, format!("goes on with run {}", r.run))));
+            lines
         }
         Fact::StepStarted { step, attempt } if *attempt == 1 => {
             vec![Said { heading: true, ..said(&step.label, Level::Info, title(step)) }]
@@ -87,9 +83,12 @@ pub fn lines(fact: &Fact) -> Vec<Said> {
                 format!("attempt {attempt} of {of} failed: {error}; next one in {wait}"),
             )]
         }
-        Fact::StepFinished { step, status, attempts, seconds: took, outputs, error, hint, reason } => {
+        Fact::StepFinished { step, status, attempts, seconds: took, outputs, error, hint, reason, done_by } => {
             let who = &step.label;
             let mut lines = Vec::new();
+            if done_by.is_some() {
+                lines.push(Said { heading: true, ..said(who, Level::Info, title(step)) });
+            }
             if let serde_json::Value::Object(map) = outputs {
                 let shown = map.iter().filter(|(_, v)| !v.is_null());
                 lines.extend(shown.map(|(k, v)| said(who, Level::Debug, format!("{k}: {}", brief(v)))));
@@ -97,6 +96,8 @@ pub fn lines(fact: &Fact) -> Vec<Said> {
             let level = if matches!(status, Status::Ok | Status::Skipped) { Level::Info } else { Level::Warn };
             let text = match (status, error, reason) {
                 (Status::Skipped, _, Some(reason)) => format!("skipped: {reason}"),
+                (_, Some(error), Some(reason)) => format!("{reason}: {error}"),
+                (_, None, Some(reason)) => reason.clone(),
                 (Status::Ok, ..) => format!("ok in {}", seconds(*took)),
                 (status, Some(error), _) => {
                     let tries = if *attempts > 1 { format!(" at attempt {attempts}") } else { String::new() };

@@ -86,12 +86,19 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
 
 /// Locks a file that was just made. Some file systems know no locks; it is then not locked.
 pub(crate) fn hold(file: &File) {
+    let _ = try_hold(file);
+}
+
+/// Locks a file unless somebody holds its lock; none where the file system knows no locks.
+pub(crate) fn try_hold(file: &File) -> Option<bool> {
     for _ in 0..HOLD_TRIES {
-        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            return;
+        match file.try_lock() {
+            Ok(()) => return Some(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            Err(TryLockError::Error(_)) => return None,
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
+    Some(false)
 }
 
 /// How often a lock is tried that only someone who looks can hold.

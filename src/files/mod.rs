@@ -27,7 +27,7 @@ pub use globbing::expand;
 pub use inflow::{Arrival, Inflow};
 pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock, name_of_key};
-pub(crate) use lock::{hold, is_locked, lives};
+pub(crate) use lock::{hold, is_locked, lives, try_hold};
 pub use preflight::{folder, nearest, writable};
 pub(crate) use publish::put;
 pub use publish::{Partial, replace};

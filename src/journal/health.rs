@@ -23,7 +23,7 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub ok: bool,
-    /// Since the end of the last good run.
+    /// Since the end of the last good run; of one that went on with another, since the end of that one.
     pub age_seconds: Option<f64>,
     pub text: String,
 }
@@ -39,8 +39,14 @@ impl Health {
             };
             slot.get_or_insert_with(|| past.clone());
             if past.is_good() {
-                health.last_good = Some(past);
-                break;
+                // One that went on with an old run may be older than the one before it.
+                let whole = past.resumes.as_ref().is_none_or(|r| r.since.is_none());
+                if health.last_good.as_ref().is_none_or(|good| past.good_since() > good.good_since()) {
+                    health.last_good = Some(past);
+                }
+                if whole {
+                    break;
+                }
             }
         }
         health
@@ -50,8 +56,9 @@ impl Health {
     /// will do.
     pub fn judge(&self, now: DateTime<Utc>, max_age: Option<(f64, &str)>) -> Verdict {
         let ended = |past: &Past| past.ended_at.or(past.started_at);
-        let since = |past: &Past| ended(past).map(|end| (now - end).num_milliseconds() as f64 / 1000.0);
-        let age_seconds = self.last_good.as_ref().and_then(since);
+        let until_now = |end: DateTime<Utc>| (now - end).num_milliseconds() as f64 / 1000.0;
+        let since = |past: &Past| ended(past).map(until_now);
+        let age_seconds = self.last_good.as_ref().and_then(Past::good_since).map(until_now);
         let (ok, mut parts) = match (&self.last_good, age_seconds, max_age) {
             (Some(good), Some(old), _) if old < -SKEW => {
                 let ahead = age(-old);
@@ -61,7 +68,8 @@ impl Health {
                 let mut text = format!("last good run {} ago", age(old));
                 let late = limit.filter(|(most, _)| old > *most);
                 text += &late.map(|(_, said)| format!(", more than {said}")).unwrap_or_default();
-                text += &format!(" ({})", good.run);
+                let with = good.resumes.as_ref().map(|r| format!(", which went on with {}", r.run)).unwrap_or_default();
+                text += &format!(" ({}{with})", good.run);
                 if good.warnings > 0 {
                     text += &format!(", with {} warning{}", good.warnings, if good.warnings == 1 { "" } else { "s" });
                 }

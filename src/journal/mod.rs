@@ -1,14 +1,17 @@
 //! The journal of runs: a folder `<logs>/<plan>/<run id>/` for each, with `events.jsonl`, one event a line, and `run.log`,
-//! the same for people; a plan with targets has a log for each of them too, `<target>.log`. Written as a run goes on, read for `history`, `logs` and `status`.
+//! the same for people; a plan with targets has a log for each of them too, `<target>.log`. Written as a run goes on, read
+//! for `history`, `logs`, `status` and `resume`.
 //!
 //! A folder without its closing event is a run that goes on, or one that was killed.
 
+mod course;
 mod ends;
 mod health;
 mod past;
 mod shelf;
 mod write;
 
+pub use course::{Course, Hold};
 pub use health::{Health, Verdict, age};
 pub use past::{Past, State, subject_of};
 pub use shelf::{Found, Picked, Shelf};

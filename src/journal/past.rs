@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EVENTS;
 use super::ends::Ends;
-use crate::event::{Event, Fact, Outcome, SCHEMA_VERSION, Subject};
+use crate::event::{Event, Fact, Outcome, Resumes, SCHEMA_VERSION, Subject};
 use crate::files;
 use crate::step::Failure;
 
@@ -60,6 +60,8 @@ pub struct Past {
     pub failure: Option<Failure>,
     /// The steps that the command line left out.
     pub left_out: Vec<String>,
+    /// The run that it went on with.
+    pub resumes: Option<Resumes>,
     pub params: serde_json::Value,
     pub log_dir: PathBuf,
     /// Why nothing more is known.
@@ -73,14 +75,14 @@ struct Versioned {
 }
 
 /// A line that says something to us.
-enum Line {
+pub(super) enum Line {
     Event(Box<Event>),
     /// The version that a newer runplan wrote.
     Newer(u32),
     Foreign,
 }
 
-fn parse(line: &[u8]) -> Line {
+pub(super) fn parse(line: &[u8]) -> Line {
     match serde_json::from_slice::<Versioned>(line) {
         Ok(v) if v.schema_version > SCHEMA_VERSION => Line::Newer(v.schema_version),
         Ok(_) => serde_json::from_slice(line).map_or(Line::Foreign, Line::Event),
@@ -116,6 +118,7 @@ impl Past {
             at_step: None,
             failure: None,
             left_out: Vec::new(),
+            resumes: None,
             params: serde_json::Value::Null,
             log_dir: dir.to_path_buf(),
             problem: None,
@@ -149,7 +152,7 @@ impl Past {
                 return true;
             }
             Some(Line::Event(event)) => {
-                if let Fact::RunStarted { host, pid: process, dry_run, params, left_out, .. } = event.fact {
+                if let Fact::RunStarted { host, pid: process, dry_run, params, left_out, resumes, .. } = event.fact {
                     if dry_run {
                         return false;
                     }
@@ -158,6 +161,7 @@ impl Past {
                     self.host = Some(host);
                     self.params = params;
                     self.left_out = left_out;
+                    self.resumes = resumes;
                 }
             }
             Some(Line::Foreign) => {
@@ -205,6 +209,12 @@ impl Past {
         matches!(self.result, State::Ok | State::Warning) && self.left_out.is_empty()
     }
 
+    /// From when on a good run is one that gets older: its end. What it took over from an earlier run is no younger than
+    /// that one.
+    pub fn good_since(&self) -> Option<DateTime<Utc>> {
+        self.resumes.as_ref().and_then(|r| r.since).or(self.ended_at).or(self.started_at)
+    }
+
     /// Whether it came to an end that is no good one.
     pub fn is_bad(&self) -> bool {
         matches!(self.result, State::Failed | State::Killed)
@@ -229,6 +239,7 @@ impl Past {
         if !self.left_out.is_empty() {
             parts.push(format!("without {}", self.left_out.join(", ")));
         }
+        parts.extend(self.resumes.as_ref().map(|r| format!("goes on with {}", r.run)));
         // What a program printed may be in it.
         parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }

@@ -41,6 +41,7 @@ pub struct Checked {
     plan: Plan,
     dir: PathBuf,
     file: String,
+    digests: Vec<(String, String)>,
 }
 
 impl Checked {
@@ -78,6 +79,12 @@ impl Checked {
     /// The path of the plan file, as given.
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// The plan's file and the one of targets that it includes, as they are shown, each with the SHA-256 of its text in
+    /// lower-case hexadecimal.
+    pub fn digests(&self) -> &[(String, String)] {
+        &self.digests
     }
 }
 

@@ -111,6 +111,9 @@ fn text(step: &StepResult) -> String {
     if step.status == Some(Status::Warning) {
         lines.extend(step.error.iter().map(|e| format!("failed, which the plan allows: {e}")));
     }
+    if step.done_by.is_some() {
+        lines.extend(step.reason.clone());
+    }
     if step.attempts > 1 {
         lines.push(format!("{} attempts", step.attempts));
     }

@@ -40,7 +40,8 @@ fn row(step: &StepResult) -> String {
     };
     let of = step.target.as_ref().map(|t| format!("{t}: ")).unwrap_or_default();
     let status = step.status.map_or("-", Status::word).replace('_', " ");
-    let took = if step.status == Some(Status::Skipped) { String::new() } else { event::seconds(step.seconds) };
+    let undone = step.status == Some(Status::Skipped) || step.done_by.is_some();
+    let took = if undone { String::new() } else { event::seconds(step.seconds) };
     let attempts = if step.attempts == 0 { String::new() } else { step.attempts.to_string() };
     let path = || step.outputs.get("path").and_then(serde_json::Value::as_str);
     let said = step.error.as_deref().or(step.reason.as_deref()).or_else(path).unwrap_or_default();

@@ -31,6 +31,10 @@ pub struct RunResult {
     /// The folder of the run's log.
     pub log_dir: Option<PathBuf>,
     pub failure: Option<Failure>,
+    /// The run that this one went on with.
+    pub resumes: Option<String>,
+    /// The command that goes on where this one stopped.
+    pub resume: Option<String>,
     /// In a plan with targets, each that was taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetResult>,
@@ -51,8 +55,11 @@ pub struct TargetResult {
     /// The log of this target alone.
     pub log_file: Option<PathBuf>,
     pub failure: Option<Failure>,
-    /// Why it was skipped.
+    /// Why it was skipped, or not run again.
     pub reason: Option<String>,
+    /// The earlier run that did all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_by: Option<String>,
 }
 
 /// One step or handler.
@@ -74,8 +81,11 @@ pub struct StepResult {
     pub outputs: serde_json::Value,
     pub error: Option<String>,
     pub hint: Option<String>,
-    /// Why it was skipped.
+    /// Why it was skipped, or not done again.
     pub reason: Option<String>,
+    /// The earlier run that did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_by: Option<String>,
     /// The warnings it gave on its way.
     pub warnings: Vec<String>,
 }
@@ -99,6 +109,8 @@ impl Default for Collector {
             params: serde_json::Value::Null,
             log_dir: None,
             failure: None,
+            resumes: None,
+            resume: None,
             targets: Vec::new(),
             steps: Vec::new(),
         }))
@@ -128,6 +140,7 @@ impl RunResult {
                 log_file: None,
                 failure: None,
                 reason: None,
+                done_by: None,
             });
             self.targets.len() - 1
         });
@@ -151,6 +164,7 @@ impl RunResult {
                 error: None,
                 hint: None,
                 reason: None,
+                done_by: None,
                 warnings: Vec::new(),
             });
             self.steps.len() - 1
@@ -164,7 +178,7 @@ impl Reader for Collector {
         let mut result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let target = event.target.as_deref();
         match &event.fact {
-            Fact::RunStarted { run, plan, plan_file, host, dry_run, params, targets, .. } => {
+            Fact::RunStarted { run, plan, plan_file, host, dry_run, params, targets, resumes, .. } => {
                 for target in targets {
                     result.target(target);
                 }
@@ -174,15 +188,16 @@ impl Reader for Collector {
                 result.host.clone_from(host);
                 result.dry_run = *dry_run;
                 result.params = params.clone();
+                result.resumes = resumes.as_ref().map(|r| r.run.clone());
                 result.started_at = Some(event.time);
             }
-            Fact::TargetStarted { params, database, log_file } => {
+            Fact::TargetStarted { params, database, log_file, .. } => {
                 let entry = result.target(target.unwrap_or_default());
                 entry.params = params.clone();
                 entry.database.clone_from(database);
                 entry.log_file.clone_from(log_file);
             }
-            Fact::TargetFinished { status, exit_code, seconds, warnings, failure, reason } => {
+            Fact::TargetFinished { status, exit_code, seconds, warnings, failure, reason, done_by } => {
                 let entry = result.target(target.unwrap_or_default());
                 entry.status = Some(*status);
                 entry.exit_code = Some(*exit_code);
@@ -190,6 +205,7 @@ impl Reader for Collector {
                 entry.warnings = *warnings;
                 entry.failure.clone_from(failure);
                 entry.reason.clone_from(reason);
+                entry.done_by.clone_from(done_by);
             }
             Fact::StepStarted { step, .. } => {
                 result.step(target, step);
@@ -198,7 +214,7 @@ impl Reader for Collector {
             Fact::Line { step: Some(step), level: crate::step::Level::Warn, text } => {
                 result.step(target, step).warnings.push(text.clone());
             }
-            Fact::StepFinished { step, status, attempts, seconds, outputs, error, hint, reason } => {
+            Fact::StepFinished { step, status, attempts, seconds, outputs, error, hint, reason, done_by } => {
                 let entry = result.step(target, step);
                 entry.status = Some(*status);
                 entry.attempts = *attempts;
@@ -207,6 +223,7 @@ impl Reader for Collector {
                 entry.error.clone_from(error);
                 entry.hint.clone_from(hint);
                 entry.reason.clone_from(reason);
+                entry.done_by.clone_from(done_by);
             }
             Fact::Failed { failure } if target.is_none() => result.failure = Some(failure.clone()),
             Fact::RunFinished { result: outcome, exit_code, seconds, failure, .. } => {

@@ -269,11 +269,15 @@ fn row(step: &StepResult, width: usize, style: Style) -> String {
     let Some(status) = step.status else { return String::new() };
     let title = format!("{:<width$}", title(step));
     let pad = " ".repeat(9usize.saturating_sub(status.word().len()));
-    let took = if status == Status::Skipped { String::new() } else { event::seconds(step.seconds) };
+    let undone = status == Status::Skipped || step.done_by.is_some();
+    let took = if undone { String::new() } else { event::seconds(step.seconds) };
     let mut line = format!("  {title}  {}{pad}  {took:>12}", style.status(status));
     let said = match (&step.error, &step.reason) {
-        (Some(error), _) => Some(error.clone()),
-        (None, Some(reason)) => Some(reason.clone()),
+        (Some(error), Some(reason)) => Some(format!("{reason}: {error}")),
+        (Some(error), None) => Some(error.clone()),
+        (None, Some(reason)) => {
+            Some(reason.clone() + &brief(&step.outputs).map(|b| format!(": {b}")).unwrap_or_default())
+        }
         (None, None) => brief(&step.outputs),
     };
     if let Some(said) = said {
@@ -287,7 +291,8 @@ fn row(step: &StepResult, width: usize, style: Style) -> String {
 fn line(target: &TargetResult, width: usize, style: Style) -> String {
     let Some(status) = target.status else { return String::new() };
     let pad = " ".repeat(9usize.saturating_sub(status.word().len()));
-    let took = if status == Status::Skipped { String::new() } else { event::seconds(target.seconds) };
+    let undone = status == Status::Skipped || target.done_by.is_some();
+    let took = if undone { String::new() } else { event::seconds(target.seconds) };
     let said = match (&target.failure, &target.reason) {
         (Some(f), _) if f.step == "-" => f.error.clone(),
         (Some(f), _) => format!("at {}: {}", f.step, f.error),
@@ -322,7 +327,8 @@ fn decision(step: &StepResult, style: Style) -> String {
         out += &format!("  {}\n", style.warn(&format!("warning: {warning}")));
     }
     if let Some(reason) = &step.reason {
-        out += &format!("  {}\n", style.dim(&format!("skipped: {reason}")));
+        let word = if step.done_by.is_some() { "" } else { "skipped: " };
+        out += &format!("  {}\n", style.dim(&format!("{word}{reason}")));
     }
     if let Some(error) = &step.error {
         out += &format!("  {}\n", style.paint("31;1", &format!("would fail: {error}")));
@@ -349,6 +355,7 @@ fn closing(result: &RunResult, style: Style) -> String {
         }
         (_, None) => format!("{}: {}\n", result.plan, style.paint("31;1", "failed")),
     };
+    out.extend(result.resume.iter().map(|command| format!("help: to go on where it stopped: {command}\n")));
     if let Some(dir) = &result.log_dir {
         out += &format!("log: {}\n", dir.join("run.log").display());
     }

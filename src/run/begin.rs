@@ -49,6 +49,11 @@ fn begin_as_new(request: &Request) -> Begun {
 }
 
 impl Begun {
+    /// When it began, as templates read it.
+    pub fn time(&self) -> String {
+        self.started_at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+
     fn ground(&self, request: &Request, plan: &Plan, params: &Map) -> Scope {
         scope::ground(&scope::Ground {
             plan,
@@ -56,7 +61,7 @@ impl Begun {
             params,
             env: &request.env,
             run: &self.id,
-            started_at: &self.started_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            started_at: &self.time(),
             host: &request.host,
         })
     }

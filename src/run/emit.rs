@@ -165,12 +165,20 @@ fn mask(fact: &mut Fact, redactor: &Redactor) {
         option(&mut f.hint);
     };
     match fact {
-        Fact::RunStarted { plan_file, params, database, .. } => {
+        Fact::RunStarted { plan_file, params, database, basis, .. } => {
             text(plan_file);
             option(database);
             *params = redactor.mask_json(params);
+            if let Some(basis) = basis {
+                text(&mut basis.dir);
+                option(&mut basis.place);
+                basis.files.iter_mut().for_each(|f| text(&mut f.file));
+            }
         }
-        Fact::TargetStarted { params, .. } => *params = redactor.mask_json(params),
+        Fact::TargetStarted { params, place, .. } => {
+            *params = redactor.mask_json(params);
+            option(place);
+        }
         Fact::TargetFinished { failure, reason, .. } => {
             option(reason);
             if let Some(failure) = failure {

@@ -15,8 +15,10 @@ mod paths;
 mod pick;
 mod preflight;
 mod preview;
+mod resumed;
 mod scope;
 mod secrets;
+mod step_end;
 mod steps;
 mod targets;
 mod walk;
@@ -26,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cancel::{Cancel, Reason};
-use crate::event::{Fact, Outcome, Reader, Section, StepRef, Subject};
+use crate::event::{Basis, Digest, Fact, Outcome, Pick, Reader, Section, StepRef, Subject};
 use crate::plan::{Checked, StepPlan};
 use crate::secret::Redactor;
 use crate::step::{Env, Failure, FailureKind, Level, Registry};
@@ -37,7 +39,7 @@ pub use attempt::quiet_panics;
 pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
 pub use folder::{default_logs, folder_of_runs};
-pub use pick::Pick;
+pub use resumed::{Resumed, Taken, TakenTarget, masked, place, uses_database};
 
 use begin::{Begun, begin};
 use emit::Emitter;
@@ -52,7 +54,9 @@ pub struct Request {
     pub registry: Registry,
     /// The values of the plan's parameters, without those that targets set.
     pub params: Map,
-    /// What the plan is run for, at least one.
+    /// The names of those that were given by hand.
+    pub given: Vec<String>,
+    /// What the plan is run for; none only where every target is taken over.
     pub aims: Vec<Aim>,
     /// The targets that the plan selects and the command line left out.
     pub unpicked: Vec<String>,
@@ -63,6 +67,8 @@ pub struct Request {
     /// Whether the program was started in the root folder, where relative paths are warned of.
     pub at_root: bool,
     pub pick: Pick,
+    /// What is taken over from the run that this one goes on with.
+    pub resumed: Option<Resumed>,
     /// Raised by the first signal: the steps stop, the handlers run.
     pub stop: Cancel,
     /// Raised by the second signal: the handlers stop too.
@@ -102,6 +108,7 @@ pub async fn run(mut request: Request) -> Ended {
     emitter.redact_with(Redactor::new(&prepared.known));
 
     emitter.emit(started(&request, &begun.id, &prepared.works, false));
+    request.resumed.iter().for_each(|r| r.tell_targets(&emitter));
     prepared.warnings.iter().for_each(|w| emitter.say(Level::Warn, w.clone()));
     if request.at_root
         && let Some(dir) = request.checked.plan().logs.dir.as_ref().filter(|d| !d.starts_with(['/', '$']))
@@ -130,6 +137,7 @@ pub async fn preview(mut request: Request) -> Ended {
     let prepared = targets::prepare(&request, &begun, true).await;
     emitter.redact_with(Redactor::new(&prepared.known));
     emitter.emit(started(&request, &begun.id, &prepared.works, true));
+    request.resumed.iter().for_each(|r| r.tell_targets(&emitter));
     let mut done = Vec::new();
     for work in prepared.works {
         done.push(targets::preview(&request, &emitter, work).await);
@@ -149,7 +157,7 @@ fn finish(request: &Request, begun: &Begun, emitter: &Emitter, done: &[Done]) ->
         },
         exit_code: (request.exit_code)(end),
         seconds: begun.clock.elapsed().as_secs_f64(),
-        warnings: done.iter().map(|d| d.warnings).sum(),
+        warnings: done.iter().map(|d| d.warnings).chain(targets::taken(request).iter().map(|t| t.warnings)).sum(),
         failure,
     });
     end
@@ -175,6 +183,7 @@ fn unready(request: &Request, aim: &Aim, problems: &[String], broken: &[scope::B
 
 fn started(request: &Request, id: &str, works: &[Work], dry_run: bool) -> Fact {
     let plan = request.checked.plan();
+    let taken = targets::taken(request).iter().map(|t| t.name.clone());
     Fact::RunStarted {
         run: id.to_owned(),
         plan: plan.name.clone(),
@@ -186,11 +195,27 @@ fn started(request: &Request, id: &str, works: &[Work], dry_run: bool) -> Fact {
         params: Value::Map(request.params.clone()).to_json(),
         left_out: left_out(request),
         steps: plan.steps.iter().enumerate().map(|(i, s)| step_ref(Section::Steps, i, s, s.name.clone())).collect(),
-        targets: request.aims.iter().filter_map(|a| a.target.clone()).collect(),
+        targets: taken.chain(request.aims.iter().filter_map(|a| a.target.clone())).collect(),
         database: match (request.aims.as_slice(), works) {
             ([Aim { target: None, .. }], [work]) => work.facts.database.clone(),
             _ => None,
         },
+        basis: Some(Box::new(basis(request))),
+        resumes: request.resumed.as_ref().map(|r| r.resumes.clone()),
+    }
+}
+
+/// What a run that goes on with this one needs to know.
+fn basis(request: &Request) -> Basis {
+    let whole = request.aims.iter().find(|a| a.target.is_none());
+    let digest = |(file, sha256): &(String, String)| Digest { file: file.clone(), sha256: sha256.clone() };
+    Basis {
+        dir: std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned(),
+        files: request.checked.digests().iter().map(digest).collect(),
+        given: request.given.clone(),
+        pick: request.pick.clone(),
+        place: whole.and_then(|aim| place(aim, &request.env, &request.host)),
+        vars_of: whole.and_then(|aim| resumed::vars_of(request, aim)).map(str::to_owned),
     }
 }
 

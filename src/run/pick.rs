@@ -1,17 +1,8 @@
 //! Which steps of the plan this run takes, by tag, id and starting point.
 
 use crate::diag;
+use crate::event::Pick;
 use crate::plan::{Plan, StepPlan};
-
-/// What the command line picked; empty lists pick everything.
-#[derive(Debug, Clone, Default)]
-pub struct Pick {
-    pub tags: Vec<String>,
-    pub skip_tags: Vec<String>,
-    pub only: Vec<String>,
-    pub skip: Vec<String>,
-    pub from: Option<String>,
-}
 
 impl Pick {
     /// Whether every id and tag named exists.

@@ -80,6 +80,10 @@ impl Runner<'_> {
                 if stop.is_cancelled() {
                     return all;
                 }
+                let reference = self.reference(section, index, step);
+                if self.taken(section, &reference.label).is_some() {
+                    continue;
+                }
                 let picked = section != Section::Steps || self.request.pick.refuses(plan, index, step).is_none();
                 let condition = self.refused(step);
                 if !picked || matches!(condition, Ok(Some(Ready::Skip(_)))) {
@@ -88,7 +92,6 @@ impl Runner<'_> {
                     }
                     continue;
                 }
-                let reference = self.reference(section, index, step);
                 let mut seen = self.look_ahead(step, leave, stop).await;
                 seen.checks.extend(condition.as_ref().err().map(|e| Check::failed(Area::Parameters, e)));
                 let entry = self.request.registry.get(&step.uses);

@@ -14,6 +14,7 @@ impl Runner<'_> {
     /// one is shown all the same.
     pub async fn preview(&mut self, stop: &Cancel) {
         let plan = self.plan();
+        self.take_over();
         for (section, list) in lists(plan) {
             if section == Section::OnFailure {
                 self.foresee_failure();
@@ -29,6 +30,9 @@ impl Runner<'_> {
 
     async fn show(&mut self, section: Section, index: usize, step: &StepPlan, stop: &Cancel) {
         let reference = self.reference(section, index, step);
+        if self.taken(section, &reference.label).is_some() {
+            return;
+        }
         self.emitter.emit(Fact::StepStarted { step: reference.clone(), attempt: 1 });
         let refused =
             (section == Section::Steps).then(|| self.request.pick.refuses(self.plan(), index, step)).flatten();
@@ -91,6 +95,7 @@ impl Runner<'_> {
             hint: error.as_ref().and_then(|e| e.hint.clone()),
             error: error.map(|e| e.what),
             reason,
+            done_by: None,
         });
     }
 

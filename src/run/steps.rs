@@ -6,6 +6,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::emit::{Emitter, StepSink};
+use super::step_end::StepEnd;
 use super::{Aim, End, Request, attempt, backoff, paths, scope, step_ref, stopped};
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Section, StepRef};
@@ -19,7 +20,7 @@ use crate::value::Value;
 /// The state of a run between its steps.
 pub struct Runner<'a> {
     pub(super) request: &'a Request,
-    aim: &'a Aim,
+    pub(super) aim: &'a Aim,
     pub(super) emitter: Arc<Emitter>,
     pub(super) scope: Scope,
     /// What executors may know; `steps` grows with each step.
@@ -41,23 +42,6 @@ pub(super) enum Ready {
     Skip(String),
     /// A dry run cannot know whether it would run.
     Undecided(String),
-}
-
-/// How a step ended.
-struct StepEnd {
-    status: Status,
-    attempts: u32,
-    seconds: f64,
-    outputs: Option<Value>,
-    error: Option<StepError>,
-    reason: Option<String>,
-}
-
-impl StepEnd {
-    fn skipped(reason: impl Into<String>) -> Self {
-        let reason = Some(reason.into());
-        Self { status: Status::Skipped, attempts: 0, seconds: 0.0, outputs: None, error: None, reason }
-    }
 }
 
 impl<'a> Runner<'a> {
@@ -91,6 +75,9 @@ impl<'a> Runner<'a> {
     pub async fn steps(&mut self, limit: &Cancel) {
         for (index, step) in self.plan().steps.iter().enumerate() {
             let reference = self.reference(Section::Steps, index, step);
+            if self.taken(Section::Steps, &reference.label).is_some() {
+                continue;
+            }
             let end = if let Some(reason) = self.request.pick.refuses(self.plan(), index, step) {
                 StepEnd::skipped(reason)
             } else if self.failure.is_some() {
@@ -109,7 +96,9 @@ impl<'a> Runner<'a> {
     pub fn skip_all(&mut self, reason: &str) {
         for (index, step) in self.plan().steps.iter().enumerate() {
             let reference = self.reference(Section::Steps, index, step);
-            self.close(step, &reference, StepEnd::skipped(reason), &Cancel::new());
+            if self.taken(Section::Steps, &reference.label).is_none() {
+                self.close(step, &reference, StepEnd::skipped(reason), &Cancel::new());
+            }
         }
     }
 
@@ -168,7 +157,8 @@ impl<'a> Runner<'a> {
         let seconds = || clock.elapsed().as_secs_f64();
         let failed = |error: StepError, attempts| {
             let seconds = clock.elapsed().as_secs_f64();
-            StepEnd { status: Status::Failed, attempts, seconds, outputs: None, error: Some(error), reason: None }
+            let (status, error) = (Status::Failed, Some(error));
+            StepEnd { status, attempts, seconds, outputs: None, error, reason: None, done_by: None }
         };
         let with = match self.ready(step) {
             Ok(Ready::Go(with)) => with,
@@ -199,6 +189,7 @@ impl<'a> Runner<'a> {
                         outputs,
                         error: None,
                         reason: None,
+                        done_by: None,
                     };
                 }
                 Err(error) => error,
@@ -229,8 +220,8 @@ impl<'a> Runner<'a> {
                     continue;
                 }
             }
-            let error = Some(error);
-            return StepEnd { status, attempts: number, seconds: seconds(), outputs: None, error, reason: None };
+            let (error, seconds) = (Some(error), seconds());
+            return StepEnd { status, attempts: number, seconds, outputs: None, error, reason: None, done_by: None };
         }
     }
 
@@ -323,7 +314,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Says how a step ended, and lets the rest of the run know.
-    fn close(&mut self, step: &StepPlan, reference: &StepRef, mut end: StepEnd, limit: &Cancel) {
+    pub(super) fn close(&mut self, step: &StepPlan, reference: &StepRef, mut end: StepEnd, limit: &Cancel) {
         let in_steps = reference.section == Section::Steps;
         if end.error.is_some() && in_steps {
             let cut = matches!(end.status, Status::Cancelled) || limit.is_cancelled();
@@ -347,6 +338,7 @@ impl<'a> Runner<'a> {
                 seconds: end.seconds,
                 attempts: end.attempts,
                 error: error.clone(),
+                done_by: end.done_by.clone(),
             });
         }
         if let Some(id) = &step.id {
@@ -362,6 +354,7 @@ impl<'a> Runner<'a> {
             error,
             hint: end.error.and_then(|e| e.hint),
             reason: end.reason,
+            done_by: end.done_by,
         });
     }
 

@@ -13,7 +13,7 @@ use super::lock::Locks;
 use super::secrets::Secrets;
 use super::steps::Runner;
 use super::walk::{Walk, group};
-use super::{Aim, End, Request, failed, preflight, scope, stopped, unready};
+use super::{Aim, End, Request, failed, preflight, resumed, scope, stopped, unready};
 use crate::cancel::{Cancel, Reason};
 use crate::event::Fact;
 use crate::secret::Secret;
@@ -55,7 +55,7 @@ pub async fn prepare(request: &Request, begun: &Begun, to_look: bool) -> Prepare
             if to_look { secrets.fetch_for_looking(aim, &scope).await } else { secrets.fetch(aim, &scope).await };
         let group = group(aim, &scope);
         scope::set(&mut scope, "secrets", Value::Map(fetched.values));
-        let broken = scope::compute(&mut scope, aim.checked.plan(), &request.env);
+        let broken = compute(request, aim, begun, &mut scope);
         let failure = match group {
             Ok(_) => unready(request, aim, &fetched.problems, &broken),
             Err(ref problem) => Some((failed(FailureKind::Step, problem.clone(), None), End::Failed)),
@@ -74,6 +74,17 @@ pub async fn prepare(request: &Request, begun: &Begun, to_look: bool) -> Prepare
         prepared.works.push(Work { aim: at, scope, facts, failure, group: group.unwrap_or_default(), broke: false });
     }
     prepared
+}
+
+/// Computes the database settings and the vars, which may be those of an earlier run.
+fn compute(request: &Request, aim: &Aim, begun: &Begun, scope: &mut Scope) -> Vec<scope::Broken> {
+    let earlier = resumed::vars_of(request, aim).and_then(|run| Some((run, resumed::time_of(run)?)));
+    if let Some((run, started_at)) = &earlier {
+        scope::set_moment(scope, run, started_at);
+    }
+    let broken = scope::compute(scope, aim.checked.plan(), &request.env);
+    scope::set_moment(scope, &begun.id, &begun.time());
+    broken
 }
 
 /// The database password that the settings resolved to.
@@ -215,17 +226,20 @@ fn close(request: &Request, emitter: &Emitter, done: &Done, seconds: f64, reason
             warnings: done.warnings,
             failure: done.failure.clone(),
             reason,
+            done_by: None,
         });
     }
 }
 
 /// Says that a target begins.
-pub fn open(aim: &Aim, facts: &RunFacts, emitter: &Emitter) {
+pub fn open(request: &Request, aim: &Aim, facts: &RunFacts, emitter: &Emitter) {
     if aim.target.is_some() {
         emitter.emit(Fact::TargetStarted {
             params: Value::Map(aim.params.clone()).to_json(),
             database: facts.database.clone(),
             log_file: facts.log_file.clone(),
+            place: resumed::place(aim, &request.env, &request.host),
+            vars_of: resumed::vars_of(request, aim).map(str::to_owned),
         });
     }
 }
@@ -235,14 +249,16 @@ async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, s
     let clock = Instant::now();
     let aim = &request.aims[work.aim];
     let Work { scope, facts, failure, broke, .. } = work;
+    let mut runner = Runner::new(request, aim, Arc::clone(emitter), scope, facts);
     if !broke {
-        open(aim, &facts, emitter);
+        open(request, aim, &runner.facts, emitter);
+        runner.take_over();
     }
     let (mut failure, end) = failure.unzip();
     let mut ends: Vec<End> = end.into_iter().collect();
     let mut lock = None;
     if failure.is_none() {
-        match locks.hold((request, aim), &scope, run, emitter, stop).await {
+        match locks.hold((request, aim), &runner.scope, run, emitter, stop).await {
             Ok(held) => lock = Some(held),
             Err((found, end)) => {
                 failure = Some(found);
@@ -252,13 +268,16 @@ async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, s
     }
     let limit = stop.child(aim.checked.plan().timeout.map(|t| t.0));
     if failure.is_none() {
-        let ahead = Runner::new(request, aim, Arc::clone(emitter), scope.clone(), facts.clone());
-        if let Some((found, end)) = preflight::before(ahead, &limit).await {
+        let ahead = Runner::new(request, aim, Arc::clone(emitter), runner.scope.clone(), runner.facts.clone());
+        let found = match runner.stands(&limit).await {
+            None => preflight::before(ahead, &limit).await,
+            found => found,
+        };
+        if let Some((found, end)) = found {
             failure = Some(found);
             ends.push(end);
         }
     }
-    let mut runner = Runner::new(request, aim, Arc::clone(emitter), scope, facts);
     match failure {
         Some(failure) => {
             runner.failure = Some(failure);
@@ -294,10 +313,14 @@ pub async fn preview(request: &Request, emitter: &Arc<Emitter>, work: Work) -> D
     let clock = Instant::now();
     let aim = &request.aims[work.aim];
     let emitter = of(request, work.aim, emitter);
-    open(aim, &work.facts, &emitter);
+    open(request, aim, &work.facts, &emitter);
     let mut runner = Runner::new(request, aim, Arc::clone(&emitter), work.scope, work.facts);
     let mut ends = Vec::new();
-    if let Some((found, end)) = work.failure {
+    let failure = match work.failure {
+        None => runner.stands(&request.stop).await,
+        failure => failure,
+    };
+    if let Some((found, end)) = failure {
         emitter.emit(Fact::Failed { failure: found.clone() });
         runner.failure = Some(found);
         ends.push(end);
@@ -319,7 +342,8 @@ pub async fn preview(request: &Request, emitter: &Arc<Emitter>, work: Work) -> D
 
 /// What a run over all of them failed at, and how it ended.
 pub fn together(request: &Request, done: &[Done]) -> (Option<Failure>, End) {
-    let warnings = done.iter().map(|d| d.warnings).sum();
+    let warnings =
+        done.iter().map(|d| d.warnings).sum::<u32>() + taken(request).iter().map(|t| t.warnings).sum::<u32>();
     let worst = End::worst(done.iter().map(|d| d.end).filter(|e| *e > End::Warnings), warnings);
     if let [only] = done
         && request.aims[only.aim].target.is_none()
@@ -331,13 +355,19 @@ pub fn together(request: &Request, done: &[Done]) -> (Option<Failure>, End) {
         .filter_map(|d| Some((request.aims[d.aim].target.as_deref().unwrap_or("-"), d.failure.as_ref()?)))
         .collect();
     let Some((_, first)) = failures.first() else { return (None, worst) };
-    let unreachable = failures.len() == done.len() && failures.iter().all(|(_, f)| f.kind == FailureKind::Unreachable);
+    let all = done.len() + taken(request).len();
+    let unreachable = failures.len() == all && failures.iter().all(|(_, f)| f.kind == FailureKind::Unreachable);
     let end = if unreachable && worst == End::Failed { End::Unreachable } else { worst };
     let named: Vec<String> = failures.iter().take(10).map(|(name, f)| said(name, f)).collect();
     let more = if failures.len() > 10 { format!("; and {} more", failures.len() - 10) } else { String::new() };
-    let error = format!("{} of {} targets failed: {}{more}", failures.len(), done.len(), named.join("; "));
+    let error = format!("{} of {all} targets failed: {}{more}", failures.len(), named.join("; "));
     let kind = if failures.iter().all(|(_, f)| f.kind == first.kind) { first.kind } else { FailureKind::Step };
     (Some(Failure { kind, step: "-".to_owned(), error, hint: None }), end)
+}
+
+/// The targets that an earlier run did.
+pub fn taken(request: &Request) -> &[resumed::TakenTarget] {
+    request.resumed.as_ref().map_or(&[], |r| &r.targets)
 }
 
 fn said(name: &str, failure: &Failure) -> String {

@@ -91,6 +91,8 @@ pub struct StepFact {
     pub attempts: u32,
     /// One line, masked.
     pub error: Option<String>,
+    /// The earlier run that did it, where this one goes on with it.
+    pub done_by: Option<String>,
 }
 
 /// An archive that an earlier step would have made by now, before a run or in a dry one.

@@ -69,6 +69,16 @@ pub trait Step: 'static {
         std::future::ready(Vec::new())
     }
 
+    /// Whether what the outputs of an earlier run say is still so, asked before a run that goes on with it takes them over.
+    /// Only looks.
+    ///
+    /// # Errors
+    /// What is not as it was.
+    fn stands(outputs: &serde_json::Value, look: &Look) -> Result<(), StepError> {
+        let _ = (outputs, look);
+        Ok(())
+    }
+
     /// Decides. May look at files, folders, databases; changes nothing.
     fn plan(params: Self::Params, look: &Look) -> impl Future<Output = Result<Self::Work, StepError>> + Send;
 

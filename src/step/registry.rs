@@ -36,6 +36,7 @@ pub struct Entry {
     plan: for<'a> fn(Value, &'a Look) -> Boxed<'a, Result<Decided, StepError>>,
     preflight: for<'a> fn(Value, &'a Look) -> Boxed<'a, Result<Preflight, StepError>>,
     probe: for<'a> fn(Value, &'a Probe) -> Asked<'a>,
+    stands: fn(&serde_json::Value, &Look) -> Result<(), StepError>,
 }
 
 type Apply = Box<dyn for<'a> FnOnce(&'a Touch) -> Boxed<'a, Result<Value, StepError>> + Send>;
@@ -70,6 +71,7 @@ impl Entry {
             plan: |params, look| Box::pin(decide::<S>(params, look)),
             preflight: |params, look| Box::pin(foresee::<S>(params, look)),
             probe: |params, probe| Box::pin(ask::<S>(params, probe)),
+            stands: S::stands,
         }
     }
 
@@ -145,6 +147,14 @@ impl Entry {
     /// Parameters that do not fit.
     pub async fn probe(&self, with: Value, probe: &Probe) -> Result<Vec<Check>, StepError> {
         (self.probe)(with, probe).await
+    }
+
+    /// Whether what the outputs of an earlier run say is still so.
+    ///
+    /// # Errors
+    /// What is not as it was.
+    pub fn stands(&self, outputs: &serde_json::Value, look: &Look) -> Result<(), StepError> {
+        (self.stands)(outputs, look)
     }
 }
 

@@ -89,6 +89,10 @@ impl Step for Copy {
         foresee(&params, look)
     }
 
+    fn stands(outputs: &serde_json::Value, look: &Look) -> Result<(), StepError> {
+        archive::stand(look, outputs, false)
+    }
+
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let (from, dir) = (PathBuf::from(&params.from), PathBuf::from(&params.to));
         let name = from.file_name().ok_or_else(|| StepError::new(format!("`from` `{}` names no file", params.from)))?;

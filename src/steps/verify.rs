@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::archive;
 use crate::proof;
 use crate::secret::Secret;
 use crate::step::{Look, Preview, Step, StepError, Touch};
@@ -58,6 +59,10 @@ impl Step for Verify {
     type Params = Params;
     type Output = Output;
     type Work = Work;
+
+    fn stands(outputs: &serde_json::Value, look: &Look) -> Result<(), StepError> {
+        archive::stand(look, outputs, false)
+    }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = proof::there(look, &params.archive)?;

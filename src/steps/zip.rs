@@ -85,6 +85,10 @@ impl Step for Zip {
         seen
     }
 
+    fn stands(outputs: &serde_json::Value, look: &Look) -> Result<(), StepError> {
+        archive::stand(look, outputs, true)
+    }
+
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         params.archive.check()?;
         params.archive.unused(look)?;

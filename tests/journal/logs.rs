@@ -15,6 +15,8 @@ fn a_log_is_printed_as_it_was_written() {
         assert_eq!(run.said, log);
     }
     assert_eq!(world.runplan(&["logs", "last", "--dir", "logs"]).ends(0).out, log);
+    assert_eq!(world.runplan(&["logs", &format!("logs/night/{id}")]).ends(0).out, log);
+    world.runplan(&["logs", "plan.yaml"]).ends(2).says("`plan.yaml` is a plan, and no run");
     assert_eq!(world.runplan(&["logs", "last", "--dir", "logs", "--plan", "night"]).ends(0).out, log);
     world.again("20200101T000000Z-aaaa", |t| t);
     world.again("20200101T000000Z-bbbb", |t| t);
@@ -38,6 +40,7 @@ fn help_and_manual_know_them() {
     for (command, words) in [
         ("history", vec!["--limit", "--failed", "--dir", "Exit codes:"]),
         ("logs", vec!["--plan", "the beginning of one, or `last`", "Exit codes:"]),
+        ("resume", vec!["--changed", "are not done again", "[default: last]", "Exit codes:"]),
         ("status", vec!["--max-age", "prometheus", "is no proof", "Exit codes:"]),
         ("run", vec!["--report", "`junit`"]),
     ] {
@@ -46,5 +49,5 @@ fn help_and_manual_know_them() {
         words.iter().for_each(|w| assert!(text.contains(w), "{w}: {help}"));
     }
     let man = world.runplan(&["man"]).ends(0).out;
-    assert!(["history", "logs", "status"].iter().all(|w| man.contains(w)));
+    assert!(["history", "logs", "resume", "status"].iter().all(|w| man.contains(w)));
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::Format;
 use crate::quantity::Span;
+use crate::report::Target;
 
 /// Which runs to list.
 #[derive(Debug, Args)]
@@ -34,8 +35,8 @@ pub struct HistoryArgs {
 /// Whose log to print.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`
-    #[arg(value_name = "RUN")]
+    /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`; or the folder of a run
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub run: String,
     /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan; without one, every plan that keeps its
     /// runs in the user's state folder
@@ -44,6 +45,33 @@ pub struct LogsArgs {
     /// The folder of logs to look in: holds a folder for each plan
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
+}
+
+/// Which run to go on with.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`; or the folder of a run
+    #[arg(value_name = "RUN", default_value = "last", value_hint = ValueHint::DirPath)]
+    pub run: String,
+    /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan; without one, every plan that keeps its
+    /// runs in the user's state folder
+    #[arg(long, value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: Option<String>,
+    /// The folder of logs to look in: holds a folder for each plan
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// Go on although the plan was changed since: with the plan as it is now
+    #[arg(long)]
+    pub changed: bool,
+    /// Show what would be done, with the real decisions, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// What to print on standard output at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Write a report when the run is over, also when it failed: `json`, `junit` or `markdown`
+    #[arg(long, value_name = "KIND:FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
+    pub report: Vec<Target>,
 }
 
 /// Which plan is asked about.

@@ -24,6 +24,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
 use crate::diag::{Code, Finding, Severity, SourceId, Sources, Span};
 use crate::document::{Document, Kind, Node};
 use crate::plan::schema::Schemas;
@@ -72,8 +74,14 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
     findings.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     // A default is read by every step that uses it, and said once.
     findings.dedup_by(|a, b| (a.span, a.code, &a.message) == (b.span, b.code, &b.message));
-    let checked = plan.filter(|_| !failed).map(|plan| Checked { plan, dir: input.dir, file: input.name });
+    let digests = || sources.iter().map(|(_, s)| (s.name.clone(), digest(&s.text))).collect();
+    let checked =
+        plan.filter(|_| !failed).map(|plan| Checked { plan, dir: input.dir, file: input.name, digests: digests() });
     Outcome { sources, findings, checked }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn failed(findings: &[Finding]) -> bool {

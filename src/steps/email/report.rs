@@ -72,9 +72,15 @@ const COLUMNS: [&str; 4] = ["Step", "Status", "Time", "Error"];
 
 fn row(step: &StepFact) -> [String; 4] {
     let label = if step.label.ends_with(')') { step.label.clone() } else { format!("{} ({})", step.label, step.uses) };
-    let time = if step.status == Status::Skipped { String::new() } else { format!("{:.1} s", step.seconds) };
+    let undone = step.status == Status::Skipped || step.done_by.is_some();
+    let time = if undone { String::new() } else { format!("{:.1} s", step.seconds) };
     let tries = if step.attempts > 1 { format!("attempt {}: ", step.attempts) } else { String::new() };
     let error = step.error.as_ref().map(|e| format!("{tries}{}", cut(e))).unwrap_or_default();
+    let error = match &step.done_by {
+        Some(run) if error.is_empty() => format!("done by run {run}"),
+        Some(run) => format!("{error} (run {run})"),
+        None => error,
+    };
     [label, step.status.word().replace('_', " "), time, error]
 }
 
@@ -190,6 +196,7 @@ mod tests {
             seconds: 1.25,
             attempts: 2,
             error: error.map(str::to_owned),
+            done_by: None,
         };
         RunFacts {
             plan: "nightly".to_owned(),
@@ -246,6 +253,8 @@ mod tests {
         let mut facts = facts();
         facts.failure = None;
         assert_eq!(subject(&facts), "[runplan] nightly went well on db1");
+        facts.steps[0].done_by = Some("20261121T213000Z-77ea".to_owned());
+        assert!(whole(&facts, &[]).0.contains("vacuum (command)  ok              done by run 20261121T213000Z-77ea\n"));
         facts.steps[1].status = Status::Warning;
         facts.target = Some("prod".to_owned());
         assert_eq!(subject(&facts), "[runplan] nightly (prod) went well but for 1 warning on db1");

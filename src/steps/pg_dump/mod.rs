@@ -234,6 +234,10 @@ impl Step for PgDump {
         preflight::probe(params, probe).await
     }
 
+    fn stands(outputs: &Json, look: &Look) -> Result<(), StepError> {
+        archive::stand(look, outputs, true)
+    }
+
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         decide::decide(params, look).await
     }

@@ -1,0 +1,66 @@
+//! Whether the files that the outputs of an earlier run name are still what they were, as far as that is seen without
+//! reading them through: there, of the same size, and with the record that knows them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{LIMIT, Record};
+use crate::files::{self, Kind};
+use crate::step::{Look, StepError};
+
+const GONE: &str = "put it back, or run the plan anew; is a share not mounted?";
+
+/// The files under `path` and `paths`, of `bytes` each. With `recorded` each has a record beside it, which names `sha256`.
+///
+/// # Errors
+/// The first one that is not what it was.
+pub fn stand(look: &Look, outputs: &Value, recorded: bool) -> Result<(), StepError> {
+    let text = |name: &str| outputs.get(name).and_then(Value::as_str);
+    let mut paths: Vec<&str> = text("path").into_iter().collect();
+    for other in outputs.get("paths").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        if !paths.contains(&other) {
+            paths.push(other);
+        }
+    }
+    let bytes = outputs.get("bytes").and_then(Value::as_u64);
+    for path in paths.into_iter().map(PathBuf::from) {
+        file(look, &path, bytes)?;
+        if recorded {
+            record(look, &path, text("sha256"))?;
+        }
+    }
+    Ok(())
+}
+
+fn file(look: &Look, path: &Path, bytes: Option<u64>) -> Result<(), StepError> {
+    let shown = path.display();
+    let there =
+        files::at(look, path).map_err(|e| StepError::because(format!("looking at `{shown}`"), &e).hint(GONE))?;
+    match there {
+        None => Err(StepError::new(format!("`{shown}` is gone")).hint(GONE)),
+        Some(file) if file.kind != Kind::File => Err(StepError::new(format!("`{shown}` is no ordinary file any more"))),
+        Some(file) => match bytes.filter(|b| *b != file.bytes) {
+            None => Ok(()),
+            Some(had) => {
+                let what = format!("`{shown}` has {} bytes by now, and had {had} when it was made", file.bytes);
+                Err(StepError::new(what).hint("it is another file, or a broken one: run the plan anew"))
+            }
+        },
+    }
+}
+
+fn record(look: &Look, path: &Path, sha256: Option<&str>) -> Result<(), StepError> {
+    let shown = Record::path_of(path);
+    let shown = shown.display();
+    let refused = |why: String| StepError::new(format!("the record `{shown}` {why}"));
+    let text = files::read_small(look, &Record::path_of(path), LIMIT)
+        .map_err(|e| refused(format!("cannot be read: {e}")).hint(GONE))?;
+    let record = Record::parse(&text).map_err(refused)?;
+    match sha256 {
+        Some(sha256) if sha256 != record.sha256 => {
+            Err(refused("is that of another archive".to_owned()).hint("run the plan anew"))
+        }
+        _ => Ok(()),
+    }
+}
