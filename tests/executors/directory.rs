@@ -119,31 +119,32 @@ fn midst(world: &World) -> std::process::Child {
     child
 }
 
+/// Waits until something is so.
+fn until(what: &str, is: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is() {
+        assert!(since.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Waits until two files are being read that have no name any more.
 fn nameless(child: &std::process::Child) {
-    let since = Instant::now();
     let held = || {
         let handles = std::fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
         let files = handles.filter_map(|h| std::fs::read_link(h.path()).ok());
         files.filter(|f| f.to_string_lossy().ends_with(".dat (deleted)")).count()
     };
-    while held() < 2 {
-        assert!(since.elapsed() < Duration::from_secs(30), "the files keep their names");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("the files lose their names", || held() >= 2);
 }
 
 /// Waits until no `pg_dump` is at the database any more.
 fn quiet(world: &World) {
-    let since = Instant::now();
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'pg_dump'",
         world.db()
     );
-    while psql("postgres", &sql) != "0" {
-        assert!(since.elapsed() < Duration::from_secs(30), "pg_dump goes on");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("pg_dump ends", || psql("postgres", &sql) == "0");
 }
 
 #[test]
@@ -180,6 +181,27 @@ fn killed_in_the_midst_it_leaves_no_row_and_the_next_run_clears_up() {
     assert_eq!(left, ["other.spool"]);
     let archive = world.names("out").into_iter().find(|n| n.ends_with(".zip")).expect("an archive");
     runplan(&world, &["verify", &format!("out/{archive}")]).ends(0).says("900000 rows of 6 tables");
+}
+
+#[test]
+fn killed_before_it_could_take_a_name_away_it_leaves_no_row_either() {
+    let world = World::with_database();
+    // It stops runplan, so that no name is taken away any more, and only then writes.
+    let text = "[ \"$1\" = --version ] && exec /usr/lib/postgresql/*/bin/pg_dump --version
+for a in \"$@\"; do case \"$a\" in --file=*) dir=\"${a#--file=}\";; esac; done
+kill -STOP $PPID
+while grep -L '^State:.[Tt]' /proc/$PPID/task/*/status | grep -q .; do sleep 0.01; done
+echo canary > \"$dir/1.dat\"
+touch written";
+    crate::world::script(&world.path("fake"), text);
+    let with = format!("format: directory, program: {}", world.path("fake").display());
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan(&with)));
+    let mut child = world.runplan().arg("plan.yaml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
+    until("it is written", || world.path("written").exists());
+    assert_eq!(world.names("out/a.zip.spool"), ["1.dat"], "it has its name");
+    child.kill().expect("it is killed");
+    child.wait().expect("it ended");
+    until("the rows are gone", || world.names("out/a.zip.spool").is_empty());
 }
 
 #[test]
