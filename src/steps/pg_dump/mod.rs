@@ -257,7 +257,13 @@ impl Step for PgDump {
             .known("path", Value::from(work.target.path()))
             .known("paths", Value::List(paths.iter().map(|p| Value::from(*p)).collect()))
             .known("server_version", version);
-        let upcoming = |path: &str| Upcoming { path: path.into(), database: work.database.dbname.clone(), bytes: None };
+        let (archive, database) = (work.target.path(), &work.database.dbname);
+        let upcoming = |path: &str| Upcoming {
+            path: path.into(),
+            archive: archive.into(),
+            database: database.clone(),
+            bytes: None,
+        };
         preview.archives.extend(paths.into_iter().map(upcoming));
         preview
     }

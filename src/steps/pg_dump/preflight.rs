@@ -48,17 +48,21 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
         Some(server) => size(&server.client).await,
         None => None,
     };
-    let mut upcoming = Upcoming { path: path.clone().into(), database: database.dbname.clone(), bytes: None };
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), size);
     let in_vain = outlooks.iter().all(|o| o.in_vain);
-    upcoming.bytes = outlooks.iter().find_map(|o| o.expected);
+    let bytes = outlooks.iter().find_map(|o| o.expected);
     for outlook in outlooks {
         let mut check = Check::new(Area::Space, outlook.verdict, outlook.text);
         check.hint = (outlook.verdict != Verdict::Ok).then(|| room::HINT.to_owned());
         check.in_vain = in_vain;
         seen.checks.push(check);
     }
-    seen.archives.push(upcoming);
+    seen.archives.extend(target.paths().into_iter().map(|place| Upcoming {
+        path: place.into(),
+        archive: path.clone().into(),
+        database: database.dbname.clone(),
+        bytes,
+    }));
     if let Some(server) = &server {
         seen.know("server_version", server.version.as_str());
         seen.checks.extend(programs(&params, look, server));
