@@ -114,7 +114,7 @@ fn where_all_is_well_it_says_so_logs_in_everywhere_and_changes_nothing() {
         "may vacuum the 1 table",
         "control table \"public\".\"controle_vacuum\": is made when it is needed",
         "folder `backups`: is made when it is needed",
-        "may read every table and sequence that is dumped",
+        "may read every table, sequence and large object that is dumped",
         "pg_dump`: is there",
         "folder `share`: can be written",
         "may make databases",
@@ -228,6 +228,71 @@ fn what_is_not_dumped_needs_no_right() {
             && weakly(&["-T", "closed*", "--exclude-table-data=rows_of"])
     );
     assert!(!weakly(&[]) && !weakly(&["-T", "closed*"]) && !weakly(&["--exclude-table-data=closed*", "-T", "rows_of"]));
+}
+
+#[test]
+fn a_large_object_that_may_not_be_read_is_seen_as_pg_dump_sees_it() {
+    let mut ward = Ward::new();
+    let (world, weak) = (&ward.world, ward.weak.clone());
+    world.sql(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {weak}; GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {weak}; ALTER TABLE rows_of DISABLE ROW LEVEL SECURITY"));
+    world.sql(&format!(
+        "SELECT lo_create(n) FROM generate_series(71001, 71012) n; CREATE ROLE {weak}_readers; CREATE ROLE {weak}_distant"
+    ));
+    let agree = |ward: &Ward, says: Option<&str>, arguments: &[&str]| {
+        let run = Run::from(ward.weakly(&[]).output().expect("runs"));
+        match says {
+            Some(text) => run.says(&format!("problem  `{weak}` may not read {text}, and pg_dump would fail at it")),
+            None => {
+                run.never_says("may not read").says("may read every table, sequence and large object that is dumped")
+            }
+        };
+        let mut command = Command::new("pg_dump");
+        command.env("PGUSER", &weak).env("PGPASSWORD", "weak-password").env("PGDATABASE", ward.world.db());
+        let output = command.arg("--format=custom").args(arguments).output().expect("pg_dump");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), says.is_none(), "{said}");
+        assert!(says.is_none() || said.contains("permission denied for large object"), "{said}");
+    };
+    let first = "the large objects 71001, 71002, 71003, 71004, 71005, 71006, 71007, 71008, 71009, 71010 and 2 more";
+    agree(&ward, Some(first), &[]);
+    // A right to each of them, however it comes: granted, to all, by a role, by being the owner.
+    let grant = |objects: std::ops::RangeInclusive<u32>, to: &str| {
+        objects.map(|o| format!("GRANT SELECT ON LARGE OBJECT {o} TO {to};")).collect::<String>()
+    };
+    let sql =
+        [grant(71001..=71005, &weak), grant(71006..=71006, "PUBLIC"), grant(71007..=71011, &format!("{weak}_readers"))];
+    ward.world
+        .sql(&format!("{} GRANT {weak}_readers TO {weak}; ALTER LARGE OBJECT 71012 OWNER TO {weak}", sql.concat()));
+    agree(&ward, None, &[]);
+    // A right to write is none to read, an owner may have taken it from itself, and a role that is not inherited is none.
+    ward.world.sql(&format!(
+        "REVOKE SELECT ON LARGE OBJECT 71001 FROM {weak}; GRANT UPDATE ON LARGE OBJECT 71001 TO {weak}; \
+         REVOKE SELECT ON LARGE OBJECT 71012 FROM {weak}"
+    ));
+    agree(&ward, Some("the large objects 71001, 71012"), &[]);
+    ward.world.sql(&format!(
+        "{} GRANT SELECT ON LARGE OBJECT 71012 TO {weak}; REVOKE SELECT ON LARGE OBJECT 71011 FROM {weak}_readers; \
+         GRANT SELECT ON LARGE OBJECT 71011 TO {weak}_distant; ALTER ROLE {weak} NOINHERIT; GRANT {weak}_distant TO {weak}",
+        grant(71001..=71001, &weak)
+    ));
+    let by_role = "the large objects 71007, 71008, 71009, 71010, 71011";
+    agree(&ward, Some(by_role), &[]);
+    ward.world.sql(&format!("ALTER ROLE {weak} INHERIT; GRANT {weak}_readers, {weak}_distant TO {weak}"));
+    agree(&ward, None, &[]);
+    // The role that reads all tables does not read these.
+    ward.world.sql(&format!("REVOKE SELECT ON LARGE OBJECT 71006 FROM PUBLIC; GRANT pg_read_all_data TO {weak}"));
+    agree(&ward, Some("the large object 71006"), &[]);
+    // Where the server is told not to ask, or some tables are dumped alone.
+    ward.world.sql(&format!("ALTER DATABASE {} SET lo_compat_privileges = on", ward.world.db()));
+    agree(&ward, None, &[]);
+    ward.world.sql(&format!("ALTER DATABASE {} RESET lo_compat_privileges", ward.world.db()));
+    let archive = "      archive: { path: 'backups/app-";
+    ward.edit(archive, &format!("      tables: [t]\n{archive}"));
+    agree(&ward, None, &["--table=t"]);
+    ward.edit("      tables: [t]\n", "      tables: [t]\n      extra_args: [--blobs]\n");
+    let run = Run::from(ward.weakly(&[]).output().expect("runs"));
+    run.says("may not read the large object 71006");
+    ward.world.sql(&format!("DROP OWNED BY {weak}_readers, {weak}_distant; DROP ROLE {weak}_readers, {weak}_distant"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod folder;
 mod manner;
 mod measure;
 mod preflight;
+mod rights;
 mod room;
 mod stream;
 mod target;
