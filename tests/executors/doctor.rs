@@ -231,6 +231,38 @@ fn what_is_not_dumped_needs_no_right() {
 }
 
 #[test]
+fn words_for_pg_dump_make_light_of_a_right_only_where_they_may_leave_out_what_is_closed() {
+    let mut ward = Ward::new();
+    let weak = ward.weak.clone();
+    ward.world.sql(&format!("GRANT SELECT ON t TO {weak}; DROP TABLE rows_of; SELECT lo_create(0)"));
+    let archive = "      archive: { path: 'backups/app-";
+    ward.edit(archive, &format!("      extra_args: []\n{archive}"));
+    let mut before = "extra_args: []".to_owned();
+    for (words, spared) in [
+        (&["--no-sync"][..], false),
+        (&["-Z6"], false),
+        (&["--quote-all-identifiers", "-E", "UTF8"], false),
+        (&["--data-only"], false),
+        (&["--schema-only"], false),
+        (&["-Ot", "t"], true),
+        (&["--exclude-table=closed*", "--no-blobs"], true),
+    ] {
+        let after = format!("extra_args: {}", serde_json::to_string(words).expect("JSON"));
+        ward.edit(&before, &after);
+        before = after;
+        let run = Run::from(ward.weakly(&[]).output().expect("runs"));
+        let word = if spared { "warning" } else { "problem" };
+        run.says(&format!("{word}  `{weak}` may not read `public.closed`"));
+        // Where it is no more than a warning pg_dump succeeds, else it fails.
+        let mut command = Command::new("pg_dump");
+        command.env("PGUSER", &weak).env("PGPASSWORD", "weak-password").env("PGDATABASE", ward.world.db());
+        let output = command.arg("--format=custom").args(words).output().expect("pg_dump");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), spared, "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn a_large_object_that_may_not_be_read_is_seen_as_pg_dump_sees_it() {
     let mut ward = Ward::new();
     let (world, weak) = (&ward.world, ward.weak.clone());
@@ -291,7 +323,7 @@ fn a_large_object_that_may_not_be_read_is_seen_as_pg_dump_sees_it() {
     agree(&ward, None, &["--table=t"]);
     ward.edit("      tables: [t]\n", "      tables: [t]\n      extra_args: [--blobs]\n");
     let run = Run::from(ward.weakly(&[]).output().expect("runs"));
-    run.says("may not read the large object 71006");
+    run.says(&format!("problem  `{weak}` may not read the large object 71006"));
     ward.world.sql(&format!("DROP OWNED BY {weak}_readers, {weak}_distant; DROP ROLE {weak}_readers, {weak}_distant"));
 }
 

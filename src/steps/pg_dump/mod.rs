@@ -5,6 +5,7 @@ mod decide;
 mod folder;
 mod manner;
 mod measure;
+mod options;
 mod preflight;
 mod rights;
 mod room;
@@ -219,7 +220,7 @@ impl Step for PgDump {
         }
         faults.extend(archive::Settings::faults(params));
         for (at, given) in params.get("extra_args").and_then(Json::as_array).into_iter().flatten().enumerate() {
-            if let Some((option, why)) = given.as_str().and_then(|a| decide::own(a, directory)) {
+            if let Some((option, why)) = given.as_str().and_then(|a| options::own(a, directory)) {
                 let fault = fault(&format!("/extra_args/{at}"), &format!("`{option}` is not for `extra_args`: {why}"));
                 faults.push(Fault { at_key: false, ..fault });
             }

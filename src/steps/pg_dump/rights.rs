@@ -2,6 +2,7 @@
 
 use super::Params;
 use super::measure::{Picked, picked};
+use super::options::Narrowed;
 use crate::postgres::{self, Server, Settings};
 use crate::step::{Area, Check, StepError};
 
@@ -56,28 +57,29 @@ pub async fn rights(params: &Params, server: &Server, database: &Settings) -> Re
     let user = database.user.clone().unwrap_or_default();
     let (denied, hidden): (Vec<Obstacle>, Vec<Obstacle>) = found.into_iter().partition(|o| o.denied);
     let filters = params.extra_args.iter().any(|a| a == "--enable-row-security");
-    // Who hands `pg_dump` words of its own may have left these tables out.
-    let said = |text: String, hint: String| match params.extra_args.is_empty() {
-        true => Check::problem(Area::Right, text).hint(hint).in_vain(),
-        false => Check::warning(Area::Right, text).hint(hint),
+    // Who hands `pg_dump` words of its own may have left out what is closed.
+    let narrowed = Narrowed::by(&params.extra_args);
+    let said = |spared: bool, text: String, hint: String| match spared {
+        false => Check::problem(Area::Right, text).hint(hint).in_vain(),
+        true => Check::warning(Area::Right, text).hint(hint),
     };
     let mut checks = Vec::new();
     if !denied.is_empty() {
         let text = format!("`{user}` may not read {}, and pg_dump would fail at it", list(&denied));
-        checks.push(said(
-            text,
-            format!("GRANT USAGE on the schema and SELECT to `{user}`, or the role pg_read_all_data"),
-        ));
+        let hint = format!("GRANT USAGE on the schema and SELECT to `{user}`, or the role pg_read_all_data");
+        let spared = |o: &Obstacle| if o.kind == "S" { narrowed.rows } else { narrowed.tables };
+        checks.push(said(denied.iter().all(spared), text, hint));
     }
     if !hidden.is_empty() {
         let end = if filters { "and they would be missing in the dump" } else { "and pg_dump would fail at it" };
         let text = format!("row-level security hides rows of {} from `{user}`, {end}", list(&hidden));
-        checks.push(said(text, format!("dump as a user that it does not bind: ALTER ROLE \"{user}\" BYPASSRLS")));
+        let hint = format!("dump as a user that it does not bind: ALTER ROLE \"{user}\" BYPASSRLS");
+        checks.push(said(narrowed.rows, text, hint));
     }
     if let Some(closed) = large_objects(params, server).await? {
         let text = format!("`{user}` may not read {closed}, and pg_dump would fail at it");
         let hint = format!("GRANT SELECT ON LARGE OBJECT … TO `{user}`, for each, or give it the role of their owner");
-        checks.push(said(text, hint));
+        checks.push(said(narrowed.large_objects, text, hint));
     }
     if checks.is_empty() {
         let text = format!("`{user}` may read every table, sequence and large object that is dumped");
