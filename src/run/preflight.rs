@@ -8,7 +8,7 @@ use super::steps::{Ready, Runner};
 use super::{End, scope};
 use crate::cancel::Cancel;
 use crate::event::{Section, StepRef};
-use crate::plan::{Plan, StepPlan};
+use crate::plan::{Plan, StepPlan, When};
 use crate::step::{
     Alters, Area, Check, Entry, Failure, FailureKind, Level, Log, Look, Preflight, Probe, StepError, Verdict,
 };
@@ -93,6 +93,9 @@ impl Runner<'_> {
                 seen.checks.extend(condition.as_ref().err().map(|e| Check::failed(Area::Parameters, e)));
                 let entry = self.request.registry.get(&step.uses);
                 let alters = seen.alters.or(entry.map(|e| e.alters)).unwrap_or(Alters::Nothing);
+                if matches!(condition, Ok(Some(Ready::Undecided(_)))) {
+                    seen.checks.iter_mut().for_each(|c| only_if(c, step));
+                }
                 seen.checks.iter_mut().for_each(|c| before.temper(c));
                 self.learn(step, &seen.outputs);
                 self.facts.upcoming.extend(seen.archives);
@@ -158,6 +161,14 @@ impl Runner<'_> {
         };
         seen.checks.retain(|c| !c.text.contains(AT_RUN_TIME));
         seen
+    }
+}
+
+/// Takes from a problem that it surely is one: only the run will know whether its step runs.
+fn only_if(check: &mut Check, step: &StepPlan) {
+    if let (Verdict::Problem, Some(When::Expression(condition))) = (check.verdict, &step.when) {
+        check.verdict = Verdict::Warning;
+        check.text = format!("only if `{}`: {}", condition.trim(), check.text);
     }
 }
 

@@ -231,6 +231,33 @@ fn what_is_not_dumped_needs_no_right() {
 }
 
 #[test]
+fn what_only_the_run_can_decide_is_said_with_its_condition_and_is_no_problem() {
+    let world = World::new();
+    let doctor = |steps: &str| {
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{steps}"));
+        Run::from(world.runplan().args(["doctor", "plan.yaml"]).output().expect("runs"))
+    };
+    let said = "steps:\n  - { id: said, uses: copy, with: { from: plan.yaml, to: out, create: true } }\n";
+    let copy =
+        |when: &str| format!("  - {{ id: copied, uses: copy{when}, with: {{ from: plan.yaml, to: /nowhere }} }}\n");
+    let missing = "there is no folder `/nowhere`";
+    // By an output, by what became of a step, and by the failure, in a handler.
+    for (list, when) in [
+        ("", "steps.said.outputs.bytes > 100"),
+        ("finally:\n", "steps.said.status == 'failed'"),
+        ("on_failure:\n", "failure.kind == 'timeout'"),
+    ] {
+        let run = doctor(&format!("{said}{list}{}", copy(&format!(", when: \"{when}\"")))).ends(0);
+        run.says(&format!("warning  only if `{when}`: {missing}")).says("night: 1 warning\n");
+        // Without it a handler's day may come, and then it must be of use.
+        doctor(&format!("{said}{list}{}", copy(""))).ends(1).says(&format!("problem  {missing}"));
+    }
+    // What is known is decided.
+    doctor(&format!("{said}{}", copy(", when: plan.name == 'day'"))).ends(0).never_says("/nowhere");
+    doctor(&format!("{said}{}", copy(", when: plan.name == 'night'"))).says("/nowhere").never_says("only if");
+}
+
+#[test]
 fn words_for_pg_dump_make_light_of_a_right_only_where_they_may_leave_out_what_is_closed() {
     let mut ward = Ward::new();
     let weak = ward.weak.clone();
