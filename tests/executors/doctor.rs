@@ -258,6 +258,24 @@ fn what_only_the_run_can_decide_is_said_with_its_condition_and_is_no_problem() {
 }
 
 #[test]
+fn a_name_of_several_lines_is_shown_in_one() {
+    let mut ward = Ward::new();
+    ward.world.sql("CREATE TABLE \"odd\n  ok       \u{1b}[2Jname\" (id int)");
+    ward.edit("tables: [t]", "tables: ['odd*']");
+    let run = Run::from(ward.weakly(&[]).output().expect("runs"));
+    let shown = "`public.odd\\n  ok       \\u{1b}[2Jname`";
+    let run = run.says(&format!("may not read `public.closed`, sequence `public.closed_id_seq`, {shown}, `public.t`"));
+    run.says(&format!("may not vacuum {shown}")).never_says("\u{1b}");
+    // A run says it like that before its first step, and in the mail of its failure.
+    let mut command = ward.world.runplan();
+    command.arg("plan.yaml").env("PGUSER", &ward.weak).env("PGPASSWORD", "weak-password");
+    let run = Run::from(command.output().expect("runs")).ends(77).says(&format!("may not vacuum {shown}"));
+    run.never_says("\u{1b}");
+    let mails = ward.server.mails();
+    assert!(mails.len() == 1 && mails[0].part("text").contains("\\u{1b}[2Jname"), "{}", mails.len());
+}
+
+#[test]
 fn words_for_pg_dump_make_light_of_a_right_only_where_they_may_leave_out_what_is_closed() {
     let mut ward = Ward::new();
     let weak = ward.weak.clone();
