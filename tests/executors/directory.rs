@@ -147,6 +147,39 @@ fn quiet(world: &World) {
     until("pg_dump ends", || psql("postgres", &sql) == "0");
 }
 
+/// Changes the record of an archive.
+fn enlarge(world: &World, key: &str, bytes: u64) {
+    let text = std::fs::read_to_string(world.path("out/a.zip.json")).expect("a record");
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record[key] = bytes.into();
+    world.write("out/a.zip.json", record.to_string());
+}
+
+#[test]
+fn doctor_counts_what_waits_beside_the_archive() {
+    let world = World::with_database();
+    world.sql("CREATE TABLE a AS SELECT generate_series(1, 100) AS id");
+    let doctor = |with: &str, also: &str| {
+        let text = plan(with).replace("out/a.zip,", &format!("'out/${{{{ run.id }}}}.zip', {also}"));
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{text}"));
+        Run::from(world.runplan().args(["doctor", "plan.yaml"]).output().expect("runs")).ends(0)
+    };
+    let wait = "may have to wait there until it is packed";
+    for (with, waits) in [("format: custom", false), ("format: directory, jobs: 2", true)] {
+        dump(&world, with);
+        doctor(with, "").says("folder `out`: ").never_says(wait);
+        // As if that dump had been larger than any disk, and its archive had not.
+        enlarge(&world, "dump_bytes", 1 << 60);
+        let run = doctor(with, "");
+        let run = if waits { run.says("1.00 EiB, ").says(wait).says("1 warning") } else { run.never_says(wait) };
+        run.never_says("problem");
+    }
+    // It waits beside the first place alone.
+    std::fs::create_dir(world.path("b")).expect("a folder");
+    std::fs::copy(world.path("out/a.zip.json"), world.path("b/a.zip.json")).expect("a record");
+    doctor("format: directory", "also: ['b/${{ run.id }}.zip'],").says("folder `b`: ").says("1 warning\n");
+}
+
 #[test]
 fn compression_by_pg_dump_is_refused_before_anything_is_made() {
     let world = World::with_database();
