@@ -1,6 +1,6 @@
 //! Dumps in pg_dump's directory format, by several workers into one archive, and restores by several connections.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -302,6 +302,38 @@ fn what_was_lost_or_added_on_the_way_is_named() {
         forge(&world, change);
         runplan(&world, &["verify", "out/a.zip"]).ends(1).says(says);
     }
+}
+
+#[test]
+fn killed_in_a_restore_it_leaves_nothing_of_the_dump() {
+    let _alone = alone();
+    let world = World::with_database();
+    world.sql("CREATE TABLE a AS SELECT generate_series(1, 100) AS id");
+    dump(&world, "format: directory");
+    let to = restored(&world);
+    psql("postgres", &format!("CREATE DATABASE {to} TEMPLATE template0"));
+    // Nobody makes a table there as long as somebody holds this lock.
+    let mut holder = Command::new("psql").args(["-XAtq", "-d", &to]).stdin(Stdio::piped()).spawn().expect("psql");
+    let mut said = holder.stdin.take().expect("its input");
+    writeln!(said, "BEGIN; LOCK TABLE pg_class IN SHARE MODE;").expect("it listens");
+    let locks =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'pg_class'::regclass AND mode = 'ShareLock' AND granted";
+    until("the lock is held", || psql(&to, locks) == "1");
+    std::fs::create_dir(world.path("tmp")).expect("a folder");
+    let mut command = world.runplan();
+    command.args(["restore", "out/a.zip", "--into", &to, "--jobs", "2"]).env("RUNPLAN_ZIP_PASSWORD", PASSWORD);
+    command.env("TMPDIR", world.path("tmp")).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("runs");
+    let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_class'::regclass AND NOT granted";
+    until("pg_restore waits", || psql(&to, waits) != "0");
+    let spool = world.names("tmp").into_iter().find(|n| n.ends_with(".spool")).expect("the dump is laid out");
+    assert!(world.names(&format!("tmp/{spool}")).contains(&"toc.dat".to_owned()));
+    child.kill().expect("it is killed");
+    child.wait().expect("it ended");
+    until("the dump is gone", || world.names(&format!("tmp/{spool}")).is_empty());
+    drop(said);
+    holder.wait().expect("it ended");
+    drop_restored(&world);
 }
 
 #[test]
