@@ -11,7 +11,7 @@ use std::fmt;
 
 pub use data::{Report, github, gitlab, json, junit, lines, sarif, xml};
 pub use mend::mend;
-pub use text::render;
+pub use text::{clean, render};
 
 /// The stable code of a finding, shown as `RP0102`.
 ///

@@ -92,8 +92,8 @@ fn first_line(text: &str, span: Span) -> Span {
     Span { start, end: start + line.len(), ..span }
 }
 
-/// A text that may quote a plan, in one line and without control characters.
-pub(super) fn clean(text: &str) -> String {
+/// A text that may quote what others wrote, in one line and without control characters.
+pub fn clean(text: &str) -> String {
     text.chars()
         .flat_map(|c| match c {
             '\n' | '\r' | '\t' => c.escape_default().collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 //! Files that another program writes into a folder of ours, taken as they come: each loses its name as soon as it appears
-//! and is read through the handle that is left. A run that is killed leaves those that came in its last moment, at most
-//! one a worker, and the next run removes them.
+//! and is read through the handle that is left. Of a run that is killed those that came in its last moments have a name:
+//! whoever listens sees to it that somebody else removes them then, or the next run does.
 //!
 //! A thread listens to the folder (inotify(7)): it hears of each new file and of each that was closed, which is then
 //! complete. A reader gets complete files first, else the oldest that still grows, and follows it. What was read is given

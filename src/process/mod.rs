@@ -1,6 +1,7 @@
 //! Running a program: in a process group of its own, with the environment handed over, its lines passed on as they come,
 //! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled.
 
+mod guard;
 mod locate;
 pub mod nice;
 
@@ -16,6 +17,7 @@ use tokio::process::{Child, Command};
 use crate::cancel::Cancel;
 use crate::step::{Class, Env, Probe, StepError, Touch};
 
+pub use guard::{Guard, guard};
 pub use locate::locate;
 
 /// How long a program may take to end after SIGTERM.

@@ -7,14 +7,17 @@ use std::path::PathBuf;
 use super::restore::{Source, open};
 use crate::files::{self, Spool};
 use crate::postgres::FOLDER;
+use crate::process::{self, Guard};
 use crate::quantity::Size;
 use crate::step::{Progress, StepError, Touch, Unit};
 
-/// A dump that lies unencrypted in a folder closed to others (0700), which goes with this value.
+/// A dump that lies unencrypted in a folder closed to others (0700), which goes with this value; when this program is
+/// killed, what is in the folder goes.
 pub struct Unpacked {
     /// What `pg_restore` is given.
     pub path: PathBuf,
     _spool: Spool,
+    _guard: Option<Guard>,
 }
 
 impl Source {
@@ -51,6 +54,11 @@ fn unpack(touch: &Touch, source: &Source) -> Result<Unpacked, StepError> {
             format!("the dump is laid out in `{place}`, which has {} free, and takes {}", Size(free), Size(total));
         return Err(StepError::new(what).hint("name a folder with more room in the environment variable TMPDIR"));
     }
+    let guard = process::guard(touch, spool.path());
+    let guard = guard.map_err(|e| {
+        let place = spool.path().display();
+        touch.log().warn(format!("{e}; a run that is killed may leave the dump in `{place}`"));
+    });
     let mut done = 0;
     let mut buffer = vec![0; 1 << 18];
     for (index, name, _) in items {
@@ -89,5 +97,5 @@ fn unpack(touch: &Touch, source: &Source) -> Result<Unpacked, StepError> {
         }
     }
     let path = if folder { spool.path().to_path_buf() } else { spool.path().join(&dump) };
-    Ok(Unpacked { path, _spool: spool })
+    Ok(Unpacked { path, _spool: spool, _guard: guard.ok() })
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::steps::{Ready, Runner};
 use super::{End, scope};
 use crate::cancel::Cancel;
+use crate::diag;
 use crate::event::{Section, StepRef};
-use crate::plan::{Plan, StepPlan};
+use crate::plan::{Plan, StepPlan, When};
 use crate::step::{
     Alters, Area, Check, Entry, Failure, FailureKind, Level, Log, Look, Preflight, Probe, StepError, Verdict,
 };
@@ -93,9 +94,12 @@ impl Runner<'_> {
                     continue;
                 }
                 let mut seen = self.look_ahead(step, leave, stop).await;
-                seen.checks.extend(condition.as_ref().err().map(|e| Check::failed(Area::Parameters, e)));
+                seen.checks.extend(condition.as_ref().err().map(|e| self.told(Check::failed(Area::Parameters, e))));
                 let entry = self.request.registry.get(&step.uses);
                 let alters = seen.alters.or(entry.map(|e| e.alters)).unwrap_or(Alters::Nothing);
+                if matches!(condition, Ok(Some(Ready::Undecided(_)))) {
+                    seen.checks.iter_mut().for_each(|c| only_if(c, step));
+                }
                 seen.checks.iter_mut().for_each(|c| before.temper(c));
                 self.learn(step, &seen.outputs);
                 self.facts.upcoming.extend(seen.archives);
@@ -160,7 +164,22 @@ impl Runner<'_> {
             }
         };
         seen.checks.retain(|c| !c.text.contains(AT_RUN_TIME));
+        seen.checks = seen.checks.into_iter().map(|c| self.told(c)).collect();
         seen
+    }
+
+    /// A check without what is secret, and only then in one line: the names in it are others', like those of tables.
+    fn told(&self, check: Check) -> Check {
+        let clean = |text: &String| diag::clean(&self.emitter.mask(text));
+        Check { text: clean(&check.text), hint: check.hint.as_ref().map(clean), ..check }
+    }
+}
+
+/// Takes from a problem that it surely is one: only the run will know whether its step runs.
+fn only_if(check: &mut Check, step: &StepPlan) {
+    if let (Verdict::Problem, Some(When::Expression(condition))) = (check.verdict, &step.when) {
+        check.verdict = Verdict::Warning;
+        check.text = format!("only if `{}`: {}", diag::clean(condition.trim()), check.text);
     }
 }
 

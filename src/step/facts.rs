@@ -99,6 +99,8 @@ pub struct StepFact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upcoming {
     pub path: PathBuf,
+    /// The first place of the same archive, which is the same for each of its places and copies.
+    pub archive: PathBuf,
     /// The database's name; none for an archive of files.
     pub database: Option<String>,
     /// The size that is expected, where there is something to go by.

@@ -69,6 +69,27 @@ fn every_place_has_the_same_archive_with_its_record() {
 }
 
 #[test]
+fn two_places_in_one_folder_are_one_night_to_retention() {
+    let world = world();
+    let plan = plan("also: ['out/again-${{ run.id }}.zip', 'b/${{ run.id }}.zip']");
+    let plan = plan.replace("out/a.zip", "'out/${{ run.id }}.zip'");
+    let plan = format!(
+        "{plan}  - {{ id: prune, uses: retention, with: {{ dir: out, keep_last: 2 }} }}\n  - {{ uses: retention, with: {{ dir: b, keep_last: 2 }} }}\n"
+    );
+    // A dry run counts what it would make once, too.
+    world.run(&plan, &["-n"]).ends(0).says("number 1 of the 2 newest; the same archive as").never_says("number 2");
+    let nights = |dir: &str| world.names(dir).into_iter().filter(|n| n.ends_with(".zip")).count();
+    for (night, in_out, in_b) in [(1, 2, 1), (2, 4, 2), (3, 4, 2)] {
+        world.run(&plan, &[]).ends(0);
+        assert_eq!((nights("out"), nights("b")), (in_out, in_b), "night {night}");
+    }
+    // The folder of a later place is made by the dump as well.
+    std::fs::remove_dir_all(world.path("b")).expect("the archives");
+    let doctor = world.runplan().args(["doctor", "plan.yaml"]).output().expect("runs");
+    Run::from(doctor).ends(0).says("folder `b`: is made when it is needed");
+}
+
+#[test]
 fn a_first_place_without_room_costs_no_backup_on_later_nights_either() {
     let world = world();
     let plan = plan("also: ['b/${{ run.id }}.zip']").replace("out/a.zip", "'out/${{ run.id }}.zip'");

@@ -1,6 +1,6 @@
 //! Dumps in pg_dump's directory format, by several workers into one archive, and restores by several connections.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -119,31 +119,65 @@ fn midst(world: &World) -> std::process::Child {
     child
 }
 
+/// Waits until something is so.
+fn until(what: &str, is: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is() {
+        assert!(since.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Waits until two files are being read that have no name any more.
 fn nameless(child: &std::process::Child) {
-    let since = Instant::now();
     let held = || {
         let handles = std::fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
         let files = handles.filter_map(|h| std::fs::read_link(h.path()).ok());
         files.filter(|f| f.to_string_lossy().ends_with(".dat (deleted)")).count()
     };
-    while held() < 2 {
-        assert!(since.elapsed() < Duration::from_secs(30), "the files keep their names");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("the files lose their names", || held() >= 2);
 }
 
 /// Waits until no `pg_dump` is at the database any more.
 fn quiet(world: &World) {
-    let since = Instant::now();
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'pg_dump'",
         world.db()
     );
-    while psql("postgres", &sql) != "0" {
-        assert!(since.elapsed() < Duration::from_secs(30), "pg_dump goes on");
-        std::thread::sleep(Duration::from_millis(50));
+    until("pg_dump ends", || psql("postgres", &sql) == "0");
+}
+
+/// Changes the record of an archive.
+fn enlarge(world: &World, key: &str, bytes: u64) {
+    let text = std::fs::read_to_string(world.path("out/a.zip.json")).expect("a record");
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record[key] = bytes.into();
+    world.write("out/a.zip.json", record.to_string());
+}
+
+#[test]
+fn doctor_counts_what_waits_beside_the_archive() {
+    let world = World::with_database();
+    world.sql("CREATE TABLE a AS SELECT generate_series(1, 100) AS id");
+    let doctor = |with: &str, also: &str| {
+        let text = plan(with).replace("out/a.zip,", &format!("'out/${{{{ run.id }}}}.zip', {also}"));
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{text}"));
+        Run::from(world.runplan().args(["doctor", "plan.yaml"]).output().expect("runs")).ends(0)
+    };
+    let wait = "may have to wait there until it is packed";
+    for (with, waits) in [("format: custom", false), ("format: directory, jobs: 2", true)] {
+        dump(&world, with);
+        doctor(with, "").says("folder `out`: ").never_says(wait);
+        // As if that dump had been larger than any disk, and its archive had not.
+        enlarge(&world, "dump_bytes", 1 << 60);
+        let run = doctor(with, "");
+        let run = if waits { run.says("1.00 EiB, ").says(wait).says("1 warning") } else { run.never_says(wait) };
+        run.never_says("problem");
     }
+    // It waits beside the first place alone.
+    std::fs::create_dir(world.path("b")).expect("a folder");
+    std::fs::copy(world.path("out/a.zip.json"), world.path("b/a.zip.json")).expect("a record");
+    doctor("format: directory", "also: ['b/${{ run.id }}.zip'],").says("folder `b`: ").says("1 warning\n");
 }
 
 #[test]
@@ -180,6 +214,27 @@ fn killed_in_the_midst_it_leaves_no_row_and_the_next_run_clears_up() {
     assert_eq!(left, ["other.spool"]);
     let archive = world.names("out").into_iter().find(|n| n.ends_with(".zip")).expect("an archive");
     runplan(&world, &["verify", &format!("out/{archive}")]).ends(0).says("900000 rows of 6 tables");
+}
+
+#[test]
+fn killed_before_it_could_take_a_name_away_it_leaves_no_row_either() {
+    let world = World::with_database();
+    // It stops runplan, so that no name is taken away any more, and only then writes.
+    let text = "[ \"$1\" = --version ] && exec /usr/lib/postgresql/*/bin/pg_dump --version
+for a in \"$@\"; do case \"$a\" in --file=*) dir=\"${a#--file=}\";; esac; done
+kill -STOP $PPID
+while grep -L '^State:.[Tt]' /proc/$PPID/task/*/status | grep -q .; do sleep 0.01; done
+echo canary > \"$dir/1.dat\"
+touch written";
+    crate::world::script(&world.path("fake"), text);
+    let with = format!("format: directory, program: {}", world.path("fake").display());
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan(&with)));
+    let mut child = world.runplan().arg("plan.yaml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
+    until("it is written", || world.path("written").exists());
+    assert_eq!(world.names("out/a.zip.spool"), ["1.dat"], "it has its name");
+    child.kill().expect("it is killed");
+    child.wait().expect("it ended");
+    until("the rows are gone", || world.names("out/a.zip.spool").is_empty());
 }
 
 #[test]
@@ -247,6 +302,38 @@ fn what_was_lost_or_added_on_the_way_is_named() {
         forge(&world, change);
         runplan(&world, &["verify", "out/a.zip"]).ends(1).says(says);
     }
+}
+
+#[test]
+fn killed_in_a_restore_it_leaves_nothing_of_the_dump() {
+    let _alone = alone();
+    let world = World::with_database();
+    world.sql("CREATE TABLE a AS SELECT generate_series(1, 100) AS id");
+    dump(&world, "format: directory");
+    let to = restored(&world);
+    psql("postgres", &format!("CREATE DATABASE {to} TEMPLATE template0"));
+    // Nobody makes a table there as long as somebody holds this lock.
+    let mut holder = Command::new("psql").args(["-XAtq", "-d", &to]).stdin(Stdio::piped()).spawn().expect("psql");
+    let mut said = holder.stdin.take().expect("its input");
+    writeln!(said, "BEGIN; LOCK TABLE pg_class IN SHARE MODE;").expect("it listens");
+    let locks =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'pg_class'::regclass AND mode = 'ShareLock' AND granted";
+    until("the lock is held", || psql(&to, locks) == "1");
+    std::fs::create_dir(world.path("tmp")).expect("a folder");
+    let mut command = world.runplan();
+    command.args(["restore", "out/a.zip", "--into", &to, "--jobs", "2"]).env("RUNPLAN_ZIP_PASSWORD", PASSWORD);
+    command.env("TMPDIR", world.path("tmp")).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("runs");
+    let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_class'::regclass AND NOT granted";
+    until("pg_restore waits", || psql(&to, waits) != "0");
+    let spool = world.names("tmp").into_iter().find(|n| n.ends_with(".spool")).expect("the dump is laid out");
+    assert!(world.names(&format!("tmp/{spool}")).contains(&"toc.dat".to_owned()));
+    child.kill().expect("it is killed");
+    child.wait().expect("it ended");
+    until("the dump is gone", || world.names(&format!("tmp/{spool}")).is_empty());
+    drop(said);
+    holder.wait().expect("it ended");
+    drop_restored(&world);
 }
 
 #[test]

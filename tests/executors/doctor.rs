@@ -1,8 +1,8 @@
 //! `runplan doctor`: every fault at once, and nothing changed in the world.
 
-use std::process::Command;
+mod rights;
 
-use serde_json::Value;
+use std::process::Command;
 
 use crate::dry_run::{deeds, snapshot, traced};
 use crate::smtp::Server;
@@ -114,7 +114,7 @@ fn where_all_is_well_it_says_so_logs_in_everywhere_and_changes_nothing() {
         "may vacuum the 1 table",
         "control table \"public\".\"controle_vacuum\": is made when it is needed",
         "folder `backups`: is made when it is needed",
-        "may read every table and sequence that is dumped",
+        "may read every table, sequence and large object that is dumped",
         "pg_dump`: is there",
         "folder `share`: can be written",
         "may make databases",
@@ -193,41 +193,48 @@ fn every_fault_is_named_in_one_go_and_nothing_changes() {
 }
 
 #[test]
-fn what_is_not_dumped_needs_no_right() {
+fn what_only_the_run_can_decide_is_said_with_its_condition_and_is_no_problem() {
+    let world = World::new();
+    let doctor = |steps: &str| {
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{steps}"));
+        Run::from(world.runplan().args(["doctor", "plan.yaml"]).output().expect("runs"))
+    };
+    let said = "steps:\n  - { id: said, uses: copy, with: { from: plan.yaml, to: out, create: true } }\n";
+    let copy =
+        |when: &str| format!("  - {{ id: copied, uses: copy{when}, with: {{ from: plan.yaml, to: /nowhere }} }}\n");
+    let missing = "there is no folder `/nowhere`";
+    // By an output, by what became of a step, and by the failure, in a handler.
+    for (list, when) in [
+        ("", "steps.said.outputs.bytes > 100"),
+        ("finally:\n", "steps.said.status == 'failed'"),
+        ("on_failure:\n", "failure.kind == 'timeout'"),
+    ] {
+        let run = doctor(&format!("{said}{list}{}", copy(&format!(", when: \"{when}\"")))).ends(0);
+        run.says(&format!("warning  only if `{when}`: {missing}")).says("night: 1 warning\n");
+        // Without it a handler's day may come, and then it must be of use.
+        doctor(&format!("{said}{list}{}", copy(""))).ends(1).says(&format!("problem  {missing}"));
+    }
+    // What is known is decided.
+    doctor(&format!("{said}{}", copy(", when: plan.name == 'day'"))).ends(0).never_says("/nowhere");
+    doctor(&format!("{said}{}", copy(", when: plan.name == 'night'"))).says("/nowhere").never_says("only if");
+}
+
+#[test]
+fn a_name_of_several_lines_is_shown_in_one() {
     let mut ward = Ward::new();
-    ward.world.sql(&format!("GRANT SELECT ON t TO {}", ward.weak));
-    let rights = |ward: &Ward| {
-        let json = Run::from(ward.weakly(&["--format", "json"]).output().expect("runs")).json();
-        let all: Vec<Value> = json["needs"].as_array().expect("needs").clone();
-        let dump = all.into_iter().find(|n| n["of"] == "dump").expect("the dump");
-        let checks = dump["checks"].as_array().expect("checks").clone();
-        let right = checks.into_iter().filter(|c| c["area"] == "right");
-        right
-            .map(|c| format!("{} {}", c["verdict"].as_str().expect("a word"), c["text"].as_str().expect("a text")))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(rights(&ward).len(), 2, "{:?}", rights(&ward));
-    let archive = "      archive: { path: 'backups/app-";
-    ward.edit(archive, &format!("      tables: [t]\n{archive}"));
-    assert!(rights(&ward)[0].starts_with("ok"), "{:?}", rights(&ward));
-    ward.edit("tables: [t]\n", "exclude_tables: ['closed*', rows_of]\n");
-    assert!(rights(&ward)[0].starts_with("ok"), "{:?}", rights(&ward));
-    // A table without its rows is locked all the same, but row-level security hides nothing of it.
-    ward.edit("exclude_tables: ['closed*', rows_of]\n", "exclude_table_data: ['closed*', rows_of]\n");
-    let seen = rights(&ward);
-    assert!(seen.len() == 1 && seen[0].starts_with("problem") && seen[0].contains("`public.closed`"), "{seen:?}");
-    // pg_dump itself is of the same mind.
-    let weakly = |arguments: &[&str]| {
-        let mut command = Command::new("pg_dump");
-        command.env("PGUSER", &ward.weak).env("PGPASSWORD", "weak-password").env("PGDATABASE", ward.world.db());
-        command.args(arguments).output().expect("pg_dump").status.success()
-    };
-    assert!(
-        weakly(&["-t", "t"])
-            && weakly(&["-T", "closed*", "-T", "rows_of"])
-            && weakly(&["-T", "closed*", "--exclude-table-data=rows_of"])
-    );
-    assert!(!weakly(&[]) && !weakly(&["-T", "closed*"]) && !weakly(&["--exclude-table-data=closed*", "-T", "rows_of"]));
+    ward.world.sql("CREATE TABLE \"odd\n  ok       \u{1b}[2Jname\" (id int)");
+    ward.edit("tables: [t]", "tables: ['odd*']");
+    let run = Run::from(ward.weakly(&[]).output().expect("runs"));
+    let shown = "`public.odd\\n  ok       \\u{1b}[2Jname`";
+    let run = run.says(&format!("may not read `public.closed`, sequence `public.closed_id_seq`, {shown}, `public.t`"));
+    run.says(&format!("may not vacuum {shown}")).never_says("\u{1b}");
+    // A run says it like that before its first step, and in the mail of its failure.
+    let mut command = ward.world.runplan();
+    command.arg("plan.yaml").env("PGUSER", &ward.weak).env("PGPASSWORD", "weak-password");
+    let run = Run::from(command.output().expect("runs")).ends(77).says(&format!("may not vacuum {shown}"));
+    run.never_says("\u{1b}");
+    let mails = ward.server.mails();
+    assert!(mails.len() == 1 && mails[0].part("text").contains("\\u{1b}[2Jname"), "{}", mails.len());
 }
 
 #[test]

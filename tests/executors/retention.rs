@@ -42,6 +42,32 @@ fn the_newest_by_record_stay_and_each_goes_with_its_record() {
 }
 
 #[test]
+fn an_archive_that_lies_twice_in_the_folder_counts_once() {
+    let world = World::new();
+    for day in 1..5 {
+        for place in ["a", "b"] {
+            let change =
+                [("run", json!(format!("2026110{day}T010000Z-0000"))), ("sha256", json!(format!("{day}").repeat(64)))];
+            archive(&world, &format!("{place}{day}.zip"), day, &change);
+        }
+    }
+    let dry = world.run(PLAN, &["-n"]).ends(0).says("keeps `b4.zip`: number 1 of the 2 newest\n");
+    let dry = dry.says("keeps `a4.zip`: number 1 of the 2 newest; the same archive as `b4.zip`");
+    let dry = dry.says("keeps `a3.zip`: number 2 of the 2 newest; the same archive as `b3.zip`");
+    dry.says("removes `a2.zip`: number 3, and no rule keeps it; the same archive as `b2.zip`");
+    // By the day each of them stays at both places too, and the floor counts archives.
+    let archives = |world: &World| world.names("out").into_iter().filter(|n| n.ends_with(".zip")).collect::<Vec<_>>();
+    world.run(&PLAN.replace("keep_last: 2", "keep_daily: 4"), &[]).ends(0);
+    world.run(&PLAN.replace("keep_last: 2", "keep_last: 1, min_keep: 4"), &[]).ends(0);
+    assert_eq!(archives(&world).len(), 8);
+    let run = world.run(PLAN, &["--format", "json"]).ends(0).json();
+    assert_eq!(archives(&world), ["a3.zip", "a4.zip", "b3.zip", "b4.zip"]);
+    assert_eq!(world.names("out").len(), 8, "each went with its record");
+    let outputs = &run["steps"][0]["outputs"];
+    assert_eq!((outputs["kept"].as_u64(), outputs["deleted"].as_u64()), (Some(2), Some(2)), "{outputs}");
+}
+
+#[test]
 fn what_is_not_surely_an_archive_of_this_database_is_not_counted_and_not_touched() {
     let world = World::new();
     for day in 1..4 {

@@ -4,6 +4,7 @@ use tokio_postgres::Client;
 
 use super::manner::Manner;
 use super::measure::Picked;
+use super::options::own;
 use super::room::{self, Room};
 use super::{Format, Params, Target, Work};
 use crate::files;
@@ -104,26 +105,6 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let session = Some(client);
     let placed = params.program.is_none() && postgres::is_distributed(argv[0].as_ref());
     Ok(Work { argv, placed, globals, format, target, database, session, server, total, depth, picked, manner })
-}
-
-/// An option of `pg_dump` that is decided here and nowhere else, and what to use in its place. In the directory format
-/// that is the compression too: it gives the files other names and ends.
-pub fn own(argument: &str, directory: bool) -> Option<(&'static str, &'static str)> {
-    const COMPRESS: (&str, &str, &str) = ("-Z", "--compress", "with `format: directory` the archive compresses");
-    const OWN: [(&str, &str, &str); 6] = [
-        ("-f", "--file", "the dump goes where `archive.path` or `file` says"),
-        ("-F", "--format", "it is the parameter `format`"),
-        ("-j", "--jobs", "it is the parameter `jobs`"),
-        ("-d", "--dbname", "it is the parameter `database`"),
-        ("", "--snapshot", "the dump is taken in the snapshot that its evidence comes from"),
-        ("", "--lock-wait-timeout", "it is the parameter `lock_wait_timeout`"),
-    ];
-    let name = argument.split('=').next().unwrap_or_default();
-    OWN.iter().chain(directory.then_some(&COMPRESS)).find_map(|(short, long, why)| match name {
-        _ if name == *long => Some((*long, *why)),
-        _ if !short.is_empty() && argument.starts_with(short) && !argument.starts_with("--") => Some((*short, *why)),
-        _ => None,
-    })
 }
 
 /// How many tables are dumped at a time, and how much of the machine is taken.

@@ -44,6 +44,12 @@ pub async fn fill(
     spool: Spool,
     total: Option<u64>,
 ) -> Result<Folder, StepError> {
+    let guard = process::guard(touch, spool.path());
+    let _guard = guard
+        .map_err(|e| {
+            touch.log().warn(format!("{e}; a run that is killed may leave rows in `{}`", spool.path().display()))
+        })
+        .ok();
     // Who packs may fail, and then nobody takes what is dumped.
     let stop = touch.cancel().child(None);
     let inflow = Inflow::listen(spool, &stop).map_err(|e| StepError::because("listening to the folder", &e))?;

@@ -5,7 +5,9 @@ mod decide;
 mod folder;
 mod manner;
 mod measure;
+mod options;
 mod preflight;
+mod rights;
 mod room;
 mod stream;
 mod target;
@@ -218,7 +220,7 @@ impl Step for PgDump {
         }
         faults.extend(archive::Settings::faults(params));
         for (at, given) in params.get("extra_args").and_then(Json::as_array).into_iter().flatten().enumerate() {
-            if let Some((option, why)) = given.as_str().and_then(|a| decide::own(a, directory)) {
+            if let Some((option, why)) = given.as_str().and_then(|a| options::own(a, directory)) {
                 let fault = fault(&format!("/extra_args/{at}"), &format!("`{option}` is not for `extra_args`: {why}"));
                 faults.push(Fault { at_key: false, ..fault });
             }
@@ -261,7 +263,13 @@ impl Step for PgDump {
             .known("path", Value::from(work.target.path()))
             .known("paths", Value::List(paths.iter().map(|p| Value::from(*p)).collect()))
             .known("server_version", version);
-        let upcoming = |path: &str| Upcoming { path: path.into(), database: work.database.dbname.clone(), bytes: None };
+        let (archive, database) = (work.target.path(), &work.database.dbname);
+        let upcoming = |path: &str| Upcoming {
+            path: path.into(),
+            archive: archive.into(),
+            database: database.clone(),
+            bytes: None,
+        };
         preview.archives.extend(paths.into_iter().map(upcoming));
         preview
     }

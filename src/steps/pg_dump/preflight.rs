@@ -3,11 +3,11 @@
 use tokio_postgres::Client;
 
 use super::decide::{missed, program, version};
-use super::measure::{Picked, picked};
+use super::rights::rights;
 use super::room::{self, Room};
 use super::{Params, Target};
 use crate::files;
-use crate::postgres::{self, Server, Settings};
+use crate::postgres::{self, Server};
 use crate::process;
 use crate::step::{Area, Check, Look, Preflight, Probe, StepError, Upcoming, Verdict};
 use crate::value::Value;
@@ -48,17 +48,21 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
         Some(server) => size(&server.client).await,
         None => None,
     };
-    let mut upcoming = Upcoming { path: path.clone().into(), database: database.dbname.clone(), bytes: None };
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), size);
     let in_vain = outlooks.iter().all(|o| o.in_vain);
-    upcoming.bytes = outlooks.iter().find_map(|o| o.expected);
+    let bytes = outlooks.iter().find_map(|o| o.expected);
     for outlook in outlooks {
         let mut check = Check::new(Area::Space, outlook.verdict, outlook.text);
         check.hint = (outlook.verdict != Verdict::Ok).then(|| room::HINT.to_owned());
         check.in_vain = in_vain;
         seen.checks.push(check);
     }
-    seen.archives.push(upcoming);
+    seen.archives.extend(target.paths().into_iter().map(|place| Upcoming {
+        path: place.into(),
+        archive: path.clone().into(),
+        database: database.dbname.clone(),
+        bytes,
+    }));
     if let Some(server) = &server {
         seen.know("server_version", server.version.as_str());
         seen.checks.extend(programs(&params, look, server));
@@ -66,7 +70,7 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
             Ok(missed) => seen.checks.extend(missed.into_iter().map(|text| Check::problem(Area::Parameters, text))),
             Err(error) => seen.checks.push(Check::warning(Area::Parameters, error.what)),
         }
-        match rights(&params, &server.client, &database).await {
+        match rights(&params, server, &database).await {
             Ok(checks) => seen.checks.extend(checks),
             Err(error) => seen.checks.push(Check::warning(Area::Right, error.what)),
         }
@@ -111,82 +115,4 @@ fn programs(params: &Params, look: &Look, server: &Server) -> Vec<Check> {
         },
     };
     wanted.into_iter().map(seen).collect()
-}
-
-/// A table or sequence that stands in the way.
-struct Obstacle {
-    schema: String,
-    name: String,
-    kind: String,
-    /// It may not be read.
-    denied: bool,
-}
-
-impl Obstacle {
-    fn shown(&self) -> String {
-        let place = format!("`{}.{}`", self.schema, self.name);
-        if self.kind == "S" { format!("sequence {place}") } else { place }
-    }
-}
-
-/// The tables and sequences that are dumped and may not be read, and those of which row-level security would hide rows.
-async fn rights(params: &Params, client: &Client, database: &Settings) -> Result<Vec<Check>, StepError> {
-    // `pg_dump` locks the tables it dumps, with or without their rows, and reads each of their sequences.
-    let sql = "SELECT * FROM (SELECT n.nspname::text, c.relname::text, c.relkind::text, \
-               NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') \
-               ELSE has_table_privilege(c.oid, 'SELECT') END) AS denied, \
-               c.relkind = 'r' AND c.relrowsecurity AND row_security_active(c.oid) AS filtered \
-               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
-               ) all_of_them WHERE denied OR filtered ORDER BY 1, 2";
-    let rows = client.query(sql, &[]).await.map_err(|e| postgres::asked("asking what may be read", &e))?;
-    let mut found: Vec<Obstacle> =
-        rows.iter().map(|r| Obstacle { schema: r.get(0), name: r.get(1), kind: r.get(2), denied: r.get(3) }).collect();
-    let with_rows = Picked::of(params);
-    if !found.is_empty() {
-        let with_or_without = with_rows.but_for(&params.exclude_tables);
-        let mut locked = Vec::new();
-        for kind in ["r", "p", "S"] {
-            locked.extend(picked(client, &with_or_without, kind).await?);
-        }
-        let read = picked(client, &with_rows, "r").await?;
-        found.retain(|o| {
-            let named = |(schema, name): &(String, String)| *schema == o.schema && *name == o.name;
-            if o.denied { locked.iter().any(named) } else { read.iter().any(named) }
-        });
-    }
-    let user = database.user.clone().unwrap_or_default();
-    let (denied, hidden): (Vec<Obstacle>, Vec<Obstacle>) = found.into_iter().partition(|o| o.denied);
-    let filters = params.extra_args.iter().any(|a| a == "--enable-row-security");
-    // Who hands `pg_dump` words of its own may have left these tables out.
-    let said = |text: String, hint: String| match params.extra_args.is_empty() {
-        true => Check::problem(Area::Right, text).hint(hint).in_vain(),
-        false => Check::warning(Area::Right, text).hint(hint),
-    };
-    let mut checks = Vec::new();
-    if !denied.is_empty() {
-        let text = format!("`{user}` may not read {}, and pg_dump would fail at it", list(&denied));
-        checks.push(said(
-            text,
-            format!("GRANT USAGE on the schema and SELECT to `{user}`, or the role pg_read_all_data"),
-        ));
-    }
-    if !hidden.is_empty() {
-        let end = if filters { "and they would be missing in the dump" } else { "and pg_dump would fail at it" };
-        let text = format!("row-level security hides rows of {} from `{user}`, {end}", list(&hidden));
-        checks.push(said(text, format!("dump as a user that it does not bind: ALTER ROLE \"{user}\" BYPASSRLS")));
-    }
-    if checks.is_empty() {
-        checks.push(Check::ok(Area::Right, format!("`{user}` may read every table and sequence that is dumped")));
-    }
-    Ok(checks)
-}
-
-/// The first few, and how many more there are.
-fn list(all: &[Obstacle]) -> String {
-    let first: Vec<String> = all.iter().take(10).map(Obstacle::shown).collect();
-    let more = all.len() - first.len();
-    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{}{rest}", first.join(", "))
 }

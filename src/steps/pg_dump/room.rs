@@ -18,6 +18,9 @@ pub struct Room {
     last: Option<Last>,
     /// Bytes of the database on the server's disk: a dump hardly ever has more.
     database: Option<u64>,
+    /// What is dumped waits beside the archive until it is packed (`format: directory`). What was packed is given back, so
+    /// that both together have no more than the dump.
+    waits: bool,
 }
 
 /// Sizes of an archive, in bytes.
@@ -57,8 +60,11 @@ impl Room {
                 && (r.encryption.as_str(), r.compression.as_str()) == words
                 && r.format.as_deref() == Some(format.word())
         };
-        let of = |path: &str| Some(Self::of(look, folder(path.as_ref()), like, size)?.outlook(path));
-        target.paths().into_iter().filter_map(of).collect()
+        let of = |(number, path): (usize, &str)| {
+            let room = Self::of(look, folder(path.as_ref()), like, size)?;
+            Some(Self { waits: number == 0 && format == Format::Directory, ..room }.outlook(path))
+        };
+        target.paths().into_iter().enumerate().filter_map(of).collect()
     }
 
     /// Looks at the folder of an archive, and for the last record that is `like` it; none where the system does not say
@@ -72,7 +78,7 @@ impl Room {
         let read = |name: &str| Record::parse(&files::read_small(look, &dir.join(name), archive::LIMIT).ok()?).ok();
         let last = records.iter().take(RECORDS).filter_map(|l| read(&l.name)).find(like);
         let last = last.map(|r| Last { bytes: r.bytes, dump: r.dump_bytes });
-        Some(Self { free: free.saturating_add(unfinished), last, database })
+        Some(Self { free: free.saturating_add(unfinished), last, database, waits: false })
     }
 
     /// What to think of it. The dump is in vain only when not even half an archive like the last one fits, and the
@@ -85,9 +91,11 @@ impl Room {
             (Some(last), size) => {
                 let smaller = size.is_some_and(|s| s < last.dump);
                 let said = format!("{free} free, and the last archive has {}", Size(last.bytes));
+                let waits = format!("{said}; its dump, {}, may have to wait there until it is packed", Size(last.dump));
                 match self.free {
                     f if f < last.bytes / 2 => (Verdict::Problem, !smaller, said),
                     f if f < last.bytes => (Verdict::Problem, false, said),
+                    f if self.waits && f < last.dump => (Verdict::Warning, false, waits),
                     f if f < last.bytes.saturating_add(last.bytes / 5) => (Verdict::Warning, false, said),
                     _ => (Verdict::Ok, false, said),
                 }
@@ -136,9 +144,32 @@ mod tests {
             // It was emptied since, and who knows what a dump of it has.
             (49, last(100, 500), Some(499), Verdict::Problem, false),
         ] {
-            let seen = Room { free, last, database }.outlook("backups/a.zip");
+            let seen = Room { free, last, database, waits: false }.outlook("backups/a.zip");
             assert_eq!((seen.verdict, seen.in_vain), (verdict, in_vain), "{free} {last:?} {database:?}");
             assert!(seen.text.starts_with("folder `backups`: "), "{}", seen.text);
         }
+    }
+
+    #[test]
+    fn what_waits_beside_the_archive_needs_room_for_the_dump() {
+        let last = Some(Last { bytes: 100, dump: 500 });
+        for (free, verdict, in_vain) in [
+            (500, Verdict::Ok, false),
+            (499, Verdict::Warning, false),
+            (99, Verdict::Problem, false),
+            (49, Verdict::Problem, true),
+        ] {
+            let seen = Room { free, last, database: None, waits: true }.outlook("backups/a.zip");
+            assert_eq!((seen.verdict, seen.in_vain), (verdict, in_vain), "{free}");
+            assert_eq!(
+                seen.text.contains("500 B, may have to wait there"),
+                verdict == Verdict::Warning,
+                "{}",
+                seen.text
+            );
+        }
+        // What does not shrink is the larger of the two.
+        let last = Some(Last { bytes: 510, dump: 500 });
+        assert_eq!(Room { free: 505, last, database: None, waits: true }.outlook("a").verdict, Verdict::Problem);
     }
 }

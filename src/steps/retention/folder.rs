@@ -74,7 +74,10 @@ pub struct Seen {
 /// The archive as it counts, or why it does not.
 pub fn judge(seen: &Seen, wanted: &Wanted) -> Result<Candidate, String> {
     let made = made(seen, wanted)?;
-    Ok(Candidate { name: seen.file.name.clone(), made, pinned: seen.pinned })
+    // Each run makes its own, and an archive at several places has the same record at each.
+    let record = seen.record.as_ref().and_then(|r| r.as_ref().ok());
+    let identity = record.map(|r| format!("{} {}", r.run, r.sha256));
+    Ok(Candidate { name: seen.file.name.clone(), identity, made, pinned: seen.pinned })
 }
 
 /// When an archive that counts was made.

@@ -5,6 +5,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Listed};
 use crate::quantity::{Size, Span};
-use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
+use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
 use folder::{Archive, Other, Wanted, sort};
 use rules::{Candidate, Policy, Verdict, decide};
@@ -23,7 +24,8 @@ use rules::{Candidate, Policy, Verdict, decide};
 ///
 /// At least one `keep_…` rule is needed; what any of them keeps stays. Only complete dumps with a valid record of the same plan, target and database count, and only those are ever
 /// removed, each with its record; `pattern` takes in files without one. A pinned archive (`runplan pin`) stays and takes
-/// nobody's place; so does one whose time is yet to come, since a clock was wrong. They are ordered by the time in their records.
+/// nobody's place; so does one whose time is yet to come, since a clock was wrong. One that lies at several places of the
+/// folder counts once, and stays or goes at all of them. They are ordered by the time in their records.
 /// Symbolic links are not followed. When an earlier step of the run failed nothing is removed, except when that step has
 /// `continue_on_error` and makes no archive or copy.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -102,9 +104,9 @@ impl Params {
 /// What was done.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// How many archives stay.
+    /// How many archives stay, each counted once.
     kept: u64,
-    /// How many were removed.
+    /// How many were removed, each counted once.
     deleted: u64,
     /// The bytes that this freed.
     freed_bytes: u64,
@@ -112,14 +114,17 @@ pub struct Output {
 
 const ASTRAY: &str = "is `dir` the folder that the archives are written to, and is it mounted?";
 
+/// An archive that goes: at each of its places the file and, if it has one, its record.
+#[derive(Debug, Default)]
+struct Doomed(Vec<(Listed, Option<Listed>)>);
+
 /// Everything decided.
 #[derive(Debug)]
 pub struct Work {
     dir: PathBuf,
-    /// Each archive that counts, the newest first.
+    /// Each file that is an archive that counts, the newest first.
     verdicts: Vec<Verdict>,
-    /// What goes: the archive and, if it has one, its record.
-    doomed: Vec<(Listed, Option<Listed>)>,
+    doomed: Vec<Doomed>,
     /// Records whose archives are gone, left by a retention that was killed between the two; they go too.
     orphans: Vec<Listed>,
     /// Each other file, and why it is left alone.
@@ -173,8 +178,13 @@ impl Step for Retention {
         let hold = hold(look);
         let day = |time: DateTime<Utc>| time.with_timezone(&Local).date_naive();
         let verdicts = decide(candidates, &policy, look.now, &day, hold.as_deref());
-        let goes = |a: &Archive| verdicts.iter().any(|v| !v.stays && v.name == a.candidate.name);
-        let doomed = sorted.archives.into_iter().filter(goes).map(|a| (a.file, a.record)).collect();
+        let mut doomed: BTreeMap<usize, Doomed> = BTreeMap::new();
+        for Archive { file, record, .. } in sorted.archives {
+            if let Some(verdict) = verdicts.iter().find(|v| !v.stays && v.name == file.name) {
+                doomed.entry(verdict.archive).or_default().0.push((file, record));
+            }
+        }
+        let doomed = doomed.into_values().collect();
         for Other { name, why, .. } in sorted.others.iter().filter(|o| !o.damaged) {
             look.log.debug(format!("leaves `{name}` alone: {why}"));
         }
@@ -196,32 +206,35 @@ impl Step for Retention {
         lines.extend(damaged.iter().map(|o| format!("leaves `{}` alone: {}", o.name, o.why)));
         lines.extend(summary(&foreign));
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-        let freed: u64 = work.doomed.iter().map(|(file, record)| size(file, record.as_ref())).sum();
+        let places = work.doomed.iter().flat_map(|d| &d.0);
+        let freed: u64 = places.map(|(file, record)| size(file, record.as_ref())).sum();
         Preview::new(lines)
-            .known("kept", count(work.verdicts.len() - work.doomed.len()))
+            .known("kept", count(work.kept()))
             .known("deleted", count(work.doomed.len()))
             .known("freed_bytes", Value::Int(i64::try_from(freed).unwrap_or(i64::MAX)))
     }
 
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
-        let kept = (work.verdicts.len() - work.doomed.len()) as u64;
-        let mut output = Output { kept, deleted: 0, freed_bytes: 0 };
+        let mut output = Output { kept: work.kept() as u64, deleted: 0, freed_bytes: 0 };
         let mut problems = Vec::new();
-        for (file, record) in &work.doomed {
-            if touch.cancel().is_cancelled() {
-                return Err(StepError::cancelled());
-            }
-            // The archive first: a record that is left without one counts for nothing, the other way round a good
-            // archive would be one that nobody knows.
-            let removed = files::remove(touch, &work.dir, file);
-            match removed.and_then(|()| record.as_ref().map_or(Ok(()), |r| files::remove(touch, &work.dir, r))) {
-                Ok(()) => {
-                    touch.log().info(format!("removed `{}` ({})", file.name, Size(file.bytes)));
-                    output.deleted += 1;
-                    output.freed_bytes += size(file, record.as_ref());
+        for Doomed(places) in &work.doomed {
+            let before = problems.len();
+            for (file, record) in places {
+                if touch.cancel().is_cancelled() {
+                    return Err(StepError::cancelled());
                 }
-                Err(error) => problems.push(format!("`{}`: {error}", file.name)),
+                // The archive first: a record that is left without one counts for nothing, the other way round a good
+                // archive would be one that nobody knows.
+                let removed = files::remove(touch, &work.dir, file);
+                match removed.and_then(|()| record.as_ref().map_or(Ok(()), |r| files::remove(touch, &work.dir, r))) {
+                    Ok(()) => {
+                        touch.log().info(format!("removed `{}` ({})", file.name, Size(file.bytes)));
+                        output.freed_bytes += size(file, record.as_ref());
+                    }
+                    Err(error) => problems.push(format!("`{}`: {error}", file.name)),
+                }
             }
+            output.deleted += u64::from(problems.len() == before);
         }
         for record in &work.orphans {
             match files::remove(touch, &work.dir, record) {
@@ -239,9 +252,16 @@ impl Step for Retention {
         Err(StepError::new(format!(
             "{} of {} could not be removed: {}",
             problems.len(),
-            work.doomed.len() + work.orphans.len(),
+            work.doomed.iter().map(|d| d.0.len()).sum::<usize>() + work.orphans.len(),
             problems.join("; ")
         )))
+    }
+}
+
+impl Work {
+    /// How many archives stay.
+    fn kept(&self) -> usize {
+        self.verdicts.iter().filter(|v| v.stays).map(|v| v.archive).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -287,10 +307,11 @@ fn within(path: &Path, dir: &Path) -> bool {
 /// In a dry run, the archives that earlier steps would have put into the folder by now.
 fn upcoming(look: &Look, dir: &Path, database: Option<&str>) -> Vec<Candidate> {
     let ours = look.facts.upcoming.iter().filter(|u| u.database.as_deref() == database && within(&u.path, dir));
-    let candidate = |path: &PathBuf| Candidate {
-        name: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+    let candidate = |u: &Upcoming| Candidate {
+        name: u.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        identity: Some(u.archive.to_string_lossy().into_owned()),
         made: look.now,
         pinned: false,
     };
-    ours.map(|u| candidate(&u.path)).collect()
+    ours.map(candidate).collect()
 }

@@ -10,7 +10,7 @@ use crate::files::{Kind, Listed};
 
 fn candidates(seconds: &[i64]) -> Vec<Candidate> {
     let at = |s: &i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(*s);
-    let one = |(i, s)| Candidate { name: format!("a{i:03}"), made: at(s), pinned: false };
+    let one = |(i, s)| Candidate { name: format!("a{i:03}"), identity: None, made: at(s), pinned: false };
     seconds.iter().enumerate().map(one).collect()
 }
 
@@ -45,6 +45,38 @@ fn the_floor_is_above_the_policy_and_a_hold_above_both() {
     let held = run(candidates(&[1, 2, 3, 4]), last(1, 1), Some("`dump` failed"));
     assert_eq!(names(&held, true).len(), 4);
     assert!(held[3].reason.contains("`dump` failed"));
+}
+
+/// The same archives, each at several places.
+fn again(all: &[Candidate], places: &[usize]) -> Vec<Candidate> {
+    let of = |(c, n): (&Candidate, &usize)| -> Vec<Candidate> {
+        let place = |i| Candidate { name: format!("{}-{i}", c.name), identity: Some(c.name.clone()), ..c.clone() };
+        (0..*n).map(place).collect()
+    };
+    all.iter().zip(places).flat_map(of).collect()
+}
+
+#[test]
+fn an_archive_at_several_places_counts_once_and_each_place_has_its_reason() {
+    let all = again(&candidates(&[1, 2, 3, 4]), &[2, 1, 2, 3]);
+    let verdicts = run(all.clone(), last(2, 1), None);
+    assert_eq!(names(&verdicts, true), ["a003-2", "a003-1", "a003-0", "a002-1", "a002-0"]);
+    assert_eq!(names(&verdicts, false), ["a001-0", "a000-1", "a000-0"]);
+    assert_eq!(verdicts[1].reason, "number 1 of the 2 newest; the same archive as `a003-2`");
+    assert_eq!(verdicts[7].reason, "number 4, and no rule keeps it; the same archive as `a000-1`");
+    assert_eq!(names(&run(all.clone(), last(1, 3), None), true).len(), 6, "the floor counts archives");
+    let days = Policy { daily: Some(1), ..Policy::default() };
+    assert_eq!(names(&run(all, days, None), true), ["a003-2", "a003-1", "a003-0"], "the day keeps the whole archive");
+}
+
+#[test]
+fn a_pin_at_one_place_is_one_of_the_archive() {
+    let mut all = again(&candidates(&[1, 2, 3]), &[2, 2, 2]);
+    all[0].pinned = true;
+    let verdicts = run(all, last(1, 1), None);
+    assert_eq!(names(&verdicts, false), ["a001-1", "a001-0"]);
+    assert_eq!(verdicts[4].reason, "it is pinned; the same archive as `a000-0`");
+    assert_eq!(verdicts[5].reason, "it is pinned");
 }
 
 #[test]
@@ -149,6 +181,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn what_lies_at_several_places_is_decided_as_if_it_lay_at_one(
+        days in prop::collection::vec(0i64..90, 1..40), pins in prop::collection::vec(any::<bool>(), 40),
+        places in prop::collection::vec(1usize..4, 40), policy in any_policy(), held in any::<bool>()
+    ) {
+        let mut all = candidates(&days.iter().map(|d| d * 86_400).collect::<Vec<_>>());
+        all.iter_mut().zip(&pins).for_each(|(c, p)| c.pinned = *p);
+        let hold = held.then_some("x");
+        let alone = run(all.clone(), policy, hold);
+        let many = run(again(&all, &places), policy, hold);
+        prop_assert_eq!(many.len(), places.iter().take(all.len()).sum::<usize>());
+        for v in &many {
+            let (name, _) = v.name.split_once('-').expect("a number");
+            let same = alone.iter().find(|a| a.name == name).expect("it is one of them");
+            prop_assert_eq!((v.archive, v.stays), (same.archive, same.stays));
+            prop_assert_eq!(v.reason.split(';').next(), Some(same.reason.as_str()));
+        }
+    }
+}
+
 /// What restic's documentation says of its keep rules ("Removing backup snapshots", `forget --keep-*`), written anew and
 /// plainly: of each of the last n days (weeks, months, years) which have a snapshot, the most recent one; the last n; and
 /// all that are no older than a duration before the latest.
@@ -217,7 +270,7 @@ fn archive(name: &str, plan: &str, database: &str, made: DateTime<Utc>) -> Seen 
         finished_at: made,
         bytes: 10,
         dump_bytes: 20,
-        sha256: "0".repeat(64),
+        sha256: format!("{:0>64}", name.bytes().map(|b| format!("{b:02x}")).collect::<String>()),
         format: None,
         encryption: "aes256".to_owned(),
         compression: "deflate".to_owned(),
