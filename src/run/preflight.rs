@@ -98,7 +98,7 @@ impl Runner<'_> {
                 let entry = self.request.registry.get(&step.uses);
                 let alters = seen.alters.or(entry.map(|e| e.alters)).unwrap_or(Alters::Nothing);
                 if matches!(condition, Ok(Some(Ready::Undecided(_)))) {
-                    seen.checks.iter_mut().for_each(|c| only_if(c, step));
+                    seen.checks.iter_mut().for_each(|c| only_if(c, step, section));
                 }
                 seen.checks.iter_mut().for_each(|c| before.temper(c));
                 self.learn(step, &seen.outputs);
@@ -175,10 +175,13 @@ impl Runner<'_> {
     }
 }
 
-/// Takes from a problem that it surely is one: only the run will know whether its step runs.
-fn only_if(check: &mut Check, step: &StepPlan) {
+/// Says of a problem that only the run will know whether its step runs, and takes from it that it surely is one. What waits
+/// for a failure keeps that: an alert that cannot be sent is a problem before there is anything to tell.
+fn only_if(check: &mut Check, step: &StepPlan, section: Section) {
     if let (Verdict::Problem, Some(When::Expression(condition))) = (check.verdict, &step.when) {
-        check.verdict = Verdict::Warning;
+        if section == Section::Steps {
+            check.verdict = Verdict::Warning;
+        }
         check.text = format!("only if `{}`: {}", diag::clean(condition.trim()), check.text);
     }
 }

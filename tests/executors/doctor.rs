@@ -193,7 +193,7 @@ fn every_fault_is_named_in_one_go_and_nothing_changes() {
 }
 
 #[test]
-fn what_only_the_run_can_decide_is_said_with_its_condition_and_is_no_problem() {
+fn what_only_the_run_can_decide_is_said_with_its_condition() {
     let world = World::new();
     let doctor = |steps: &str| {
         world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{steps}"));
@@ -203,15 +203,14 @@ fn what_only_the_run_can_decide_is_said_with_its_condition_and_is_no_problem() {
     let copy =
         |when: &str| format!("  - {{ id: copied, uses: copy{when}, with: {{ from: plan.yaml, to: /nowhere }} }}\n");
     let missing = "there is no folder `/nowhere`";
-    // By an output, by what became of a step, and by the failure, in a handler.
-    for (list, when) in [
-        ("", "steps.said.outputs.bytes > 100"),
-        ("finally:\n", "steps.said.status == 'failed'"),
-        ("on_failure:\n", "failure.kind == 'timeout'"),
+    // By an output, by what became of a step, and by the failure. A handler's day may come, and then it must be of use.
+    for (list, when, code, verdict) in [
+        ("", "steps.said.outputs.bytes > 100", 0, "warning"),
+        ("finally:\n", "steps.said.status == 'failed'", 1, "problem"),
+        ("on_failure:\n", "failure.kind == 'timeout'", 1, "problem"),
     ] {
-        let run = doctor(&format!("{said}{list}{}", copy(&format!(", when: \"{when}\"")))).ends(0);
-        run.says(&format!("warning  only if `{when}`: {missing}")).says("night: 1 warning\n");
-        // Without it a handler's day may come, and then it must be of use.
+        let run = doctor(&format!("{said}{list}{}", copy(&format!(", when: \"{when}\"")))).ends(code);
+        run.says(&format!("{verdict}  only if `{when}`: {missing}")).says(&format!("night: 1 {verdict}\n"));
         doctor(&format!("{said}{list}{}", copy(""))).ends(1).says(&format!("problem  {missing}"));
     }
     // What is known is decided.
