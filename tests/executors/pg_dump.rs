@@ -273,3 +273,30 @@ fn a_rate_holds_the_dump_back_and_a_nice_value_is_that_of_pg_dump_and_of_our_thr
         world.run(&plan(&format!("{with}, {ARCHIVE}")), &[]).ends(78).says(says);
     }
 }
+
+#[test]
+fn words_for_pg_dump_never_lead_it_elsewhere() {
+    let world = sample();
+    psql("postgres", &format!("CREATE DATABASE {}_other", world.db()));
+    let other = format!("{}_other", world.db());
+    let elsewhere = world.path("elsewhere");
+    // A plain dump has no snapshot that would keep it from another database.
+    for (words, says) in [
+        (vec![other.as_str()], "the name of a database"),
+        (vec!["--no-owner", other.as_str()], "the name of a database"),
+        (vec!["-h", "localhost"], "-h"),
+        (vec!["-vOf", elsewhere.to_str().expect("a path")], "-f"),
+        (vec!["--form=t"], "--format"),
+    ] {
+        let words = serde_json::to_string(&words).expect("JSON");
+        let with = format!("file: out/app.sql, format: plain, extra_args: {words}");
+        world.run(&plan(&with), &[]).ends(78).says(&format!("`{says}` is not for `extra_args`"));
+        // What only a template says is seen before anything is begun.
+        let late = plan("file: out/app.sql, format: plain, extra_args: '${{ params.words }}'");
+        let late =
+            format!("params: {{ words: {{ type: array, items: {{ type: string }}, default: {words} }} }}\n{late}");
+        world.run(&late, &[]).ends(1).says(&format!("`{says}` is not for `extra_args`"));
+        assert!(world.names("out").is_empty() && !elsewhere.exists(), "{words}");
+    }
+    psql("postgres", &format!("DROP DATABASE {other}"));
+}

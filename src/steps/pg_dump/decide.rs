@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::manner::Manner;
 use super::measure::Picked;
-use super::options::own;
+use super::options::owned;
 use super::room::{self, Room};
 use super::{Format, Params, Target, Work};
 use crate::files;
@@ -29,7 +29,8 @@ pub struct Facts {
 /// Decides everything; see [`Work`].
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let picked = Picked::of(&params);
-    if let Some((option, why)) = params.extra_args.iter().find_map(|a| own(a, params.format == Format::Directory)) {
+    let extra: Vec<Option<&str>> = params.extra_args.iter().map(|a| Some(a.as_str())).collect();
+    if let Some((_, option, why)) = owned(&extra, params.format == Format::Directory).first() {
         return Err(StepError::new(format!("`{option}` is not for `extra_args`: {why}")));
     }
     let target = Target::of(&params)?;

@@ -87,7 +87,8 @@ pub struct Params {
     /// snapshot and locks last as much longer. Not for `format: directory`, whose files nobody holds back.
     #[serde(default)]
     max_rate: Option<Rate>,
-    /// More arguments for `pg_dump`, passed on as they are.
+    /// More arguments for `pg_dump`, passed on as they are; not those that say what is dumped from where to where, which
+    /// are parameters.
     #[serde(default)]
     extra_args: Vec<String>,
     /// The database; what is left out is the plan's.
@@ -219,11 +220,12 @@ impl Step for PgDump {
             ));
         }
         faults.extend(archive::Settings::faults(params));
-        for (at, given) in params.get("extra_args").and_then(Json::as_array).into_iter().flatten().enumerate() {
-            if let Some((option, why)) = given.as_str().and_then(|a| options::own(a, directory)) {
-                let fault = fault(&format!("/extra_args/{at}"), &format!("`{option}` is not for `extra_args`: {why}"));
-                faults.push(Fault { at_key: false, ..fault });
-            }
+        let extra = params.get("extra_args").and_then(Json::as_array).into_iter().flatten();
+        // What a template gives is known when the run begins.
+        let extra: Vec<Option<&str>> = extra.map(|a| a.as_str().filter(|text| !text.contains("${{"))).collect();
+        for (at, option, why) in options::owned(&extra, directory) {
+            let fault = fault(&format!("/extra_args/{at}"), &format!("`{option}` is not for `extra_args`: {why}"));
+            faults.push(Fault { at_key: false, ..fault });
         }
         faults
     }
