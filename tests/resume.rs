@@ -264,9 +264,19 @@ fn what_was_made_must_be_there_before_anything_is_begun() {
     json["sha256"] = "0".repeat(64).into();
     std::fs::write(&record, json.to_string()).expect("another record");
     refused("is that of another archive");
-    let mails = std::fs::read_to_string(world.path("told")).expect("mails");
-    assert!(mails.contains("-: what `dump` did in run ") && mails.lines().count() == 5, "{mails}");
     std::fs::write(&record, &told).expect("a record");
+    // As long as it was, and no archive: what is older must not go for it.
+    let same = bytes.iter().map(|b| !b).collect::<Vec<u8>>();
+    let later = written(&record) + Duration::from_secs(3600);
+    let write = |bytes: &[u8]| {
+        std::fs::write(&archive, bytes).expect("a file");
+        std::fs::File::open(&archive).and_then(|f| f.set_modified(later)).expect("a later time");
+    };
+    write(&same);
+    refused(&format!("`out/{name}` was written to since it was made"));
+    write(&bytes);
+    let mails = std::fs::read_to_string(world.path("told")).expect("mails");
+    assert!(mails.contains("-: what `dump` did in run ") && mails.lines().count() == 6, "{mails}");
     next_second();
     world.resume_last(&[]).ends(0).says(&format!("done by run {first}"));
     assert_eq!((world.archives("out"), world.archives("share")), (vec![name.clone()], vec![name]));
