@@ -518,6 +518,78 @@ fn of_several_targets_only_those_are_run_that_did_not_end_well() {
 }
 
 #[test]
+fn a_target_that_ended_well_has_what_it_made_and_all_that_the_plan_asks() {
+    let world = night();
+    let plan = "secrets: { zip: { env: TEST_ZIP } }\ntargets: { list: [{ name: a }, { name: b }] }\nsteps:\n\
+        \x20 - id: dump\n    uses: pg_dump\n    with: { archive: { path: \"out/${{ target.name }}-${{ run.id }}.zip\", password: \"${{ secrets.zip }}\" } }\n\
+        \x20 - { id: two, uses: command, with: { argv: [sh, -c, 'test ! -e \"bad-$0\"', \"${{ target.name }}\"] } }\n";
+    world.bad("b");
+    world.run(plan, &[]).ends(1);
+    let name = world.archives("out").remove(0);
+    let archive = world.path(&format!("out/{name}"));
+    std::fs::rename(&archive, world.path("hidden")).expect("it goes");
+    world.good("b");
+    next_second();
+    let run = world.resume_last(&[]).ends(1).says("1 of 2 targets failed: `a`: what `dump` did in run ");
+    run.says(&format!("`out/{name}` is gone"));
+    std::fs::rename(world.path("hidden"), &archive).expect("it is back");
+    next_second();
+    world.resume_last(&[]).ends(0);
+    assert_eq!(world.archives("out").len(), 2);
+
+    // What the plan asks by now is asked of both, and the dumps are not made again.
+    world.bad("b");
+    next_second();
+    world.run(plan, &[]).ends(1);
+    world.good("b");
+    world.rewrite(|t| {
+        t + "  - { id: three, uses: command, with: { argv: [sh, -c, 'echo \"three-$0\" >> done', \"${{ target.name }}\"] } }\n"
+    });
+    next_second();
+    world.resume_last(&["--changed"]).ends(0);
+    assert_eq!((world.done(), world.archives("out").len()), ("three-a three-b".to_owned(), 4));
+}
+
+#[test]
+fn what_follows_a_step_that_is_done_again_is_done_again_too() {
+    let world = World::new();
+    world.bad("three");
+    world.run(&steps(&["one", "two", "three"]), &[]).ends(1);
+    world.good("three");
+    world.done();
+    // A disk that lost a piece: what became of the first step is not known any more.
+    let events = world.path(&format!("logs/night/{}/events.jsonl", world.last()));
+    let text = std::fs::read_to_string(&events).expect("a journal");
+    let lost = |line: &&str| line.contains("step_finished") && line.contains("\"label\":\"one\"");
+    assert_eq!(text.lines().filter(lost).count(), 1);
+    let kept: Vec<&str> = text.lines().filter(|line| !lost(line)).collect();
+    std::fs::write(&events, kept.join("\n") + "\n").expect("a journal");
+    next_second();
+    world.resume_last(&[]).ends(0);
+    assert_eq!(world.done(), "one two three");
+}
+
+#[test]
+fn a_run_is_gone_on_with_once_also_when_the_clock_was_set_back() {
+    let world = World::new();
+    world.bad("two");
+    world.run(&steps(&["one", "two"]), &[]).ends(1);
+    let now = world.last();
+    // The clock was ahead when it ran.
+    let ahead = format!("2099{}", &now[4..]);
+    let events = world.path(&format!("logs/night/{now}/events.jsonl"));
+    let text = std::fs::read_to_string(&events).expect("a journal").replace(&now, &ahead);
+    std::fs::write(&events, text).expect("a journal");
+    std::fs::rename(world.path(&format!("logs/night/{now}")), world.path(&format!("logs/night/{ahead}")))
+        .expect("a name");
+    world.good("two");
+    world.done();
+    world.resume(&[&ahead, "--plan", "plan.yaml"]).ends(0);
+    world.resume(&[&ahead, "--plan", "plan.yaml"]).ends(0).says("nothing is left to do: run ");
+    assert_eq!(world.done(), "two");
+}
+
+#[test]
 fn an_old_run_that_is_gone_on_with_is_no_younger_proof_than_a_whole_one() {
     let world = World::new();
     world.bad("two");

@@ -4,9 +4,10 @@
 //! third one can go on with this one.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use chrono::{NaiveDateTime, SecondsFormat};
+use chrono::{NaiveDateTime, SecondsFormat, Utc};
 
 use super::emit::Emitter;
 use super::steps::Runner;
@@ -15,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::event::{Fact, Resumes, Section};
 use crate::plan::{Checked, Plan, StepPlan};
 use crate::secret::MASK;
-use crate::step::{Entry, Env, Failure, FailureKind, Registry, Status, StepError};
+use crate::step::{Entry, Env, Failure, FailureKind, Kept, Log, Look, Registry, Status, StepError};
 use crate::template::Name;
 use crate::value::{Map, Value};
 
@@ -72,11 +73,12 @@ impl Resumed {
 
     /// Keeps the steps that are done and that the plan as it is now has: with the same name and executor, and all outputs
     /// that such a step has. What follows one that is not kept may hang on it, and is done again too. In a plan that has
-    /// `changed`, so is what follows any step that is another one or was not there; and since one without an id may be
-    /// another one by now, that is not kept.
-    pub fn keep(&mut self, plan: &Plan, registry: &Registry, changed: bool) {
+    /// `changed`, a step without an id may be another one by now, and is not kept.
+    /// Gives the targets that have nothing else to do.
+    pub fn keep(&mut self, plan: &Plan, registry: &Registry, changed: bool) -> BTreeSet<String> {
         let all = std::mem::take(&mut self.steps);
         let targets: BTreeSet<&Option<String>> = all.iter().map(|t| &t.target).collect();
+        let mut whole: BTreeSet<String> = targets.iter().filter_map(|t| (*t).clone()).collect();
         for target in targets {
             for (at, step) in plan.steps.iter().enumerate() {
                 let label = label(at, step);
@@ -87,12 +89,14 @@ impl Resumed {
                     Some(taken) if fits(taken, plan, step, registry) && (!changed || step.id.is_some()) => {
                         self.steps.push(taken.clone());
                     }
-                    Some(taken) if matches!(taken.status, Status::Ok | Status::Warning) => break,
-                    _ if changed => break,
-                    _ => {}
+                    _ => {
+                        whole.retain(|name| target.as_ref() != Some(name));
+                        break;
+                    }
                 }
             }
         }
+        whole
     }
 
     /// Whether every output that a step to come may read is known: a secret one is not, the journal does not keep it.
@@ -203,6 +207,25 @@ pub fn vars_of<'r>(request: &'r Request, aim: &Aim) -> Option<&'r str> {
 pub fn time_of(run: &str) -> Option<String> {
     let time = NaiveDateTime::parse_from_str(run.get(..16)?, "%Y%m%dT%H%M%SZ").ok()?;
     Some(time.and_utc().to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// Whether what these steps made is still what their outputs say, asked before a target is taken over as a whole. What
+/// does not is told when the target is run.
+pub fn stand(checked: &Checked, registry: &Registry, env: &Env, steps: Vec<Taken>) -> bool {
+    let look = Look {
+        now: Utc::now(),
+        plan_dir: checked.dir().to_path_buf(),
+        env: Arc::new(env.clone()),
+        cancel: Cancel::new(),
+        log: Log::default(),
+        facts: Arc::default(),
+        kept: Kept::default(),
+    };
+    let entries: Vec<_> = steps.into_iter().filter_map(|s| Some((registry.get(&s.uses)?, s.outputs))).collect();
+    let (tell, told) = mpsc::channel();
+    // On a thread of its own, which is left behind when a share does not answer.
+    std::thread::spawn(move || tell.send(entries.iter().all(|(entry, outputs)| entry.stands(outputs, &look).is_ok())));
+    told.recv_timeout(LOOK).unwrap_or(false)
 }
 
 /// Which database is meant, like `db1:5432/app`, as far as it can be told without a secret; none otherwise.
