@@ -570,6 +570,35 @@ fn what_follows_a_step_that_is_done_again_is_done_again_too() {
 }
 
 #[test]
+fn a_look_at_what_was_made_ends_when_the_run_is_told_to_stop() {
+    let world = night();
+    world.run(NIGHT, &[]).ends(1);
+    // It was written to, and reading it takes minutes.
+    let bytes = 32u64 << 30;
+    let archive = world.path("out").join(world.archives("out").pop().expect("an archive"));
+    let had = format!("\"bytes\":{}", archive.metadata().expect("an archive").len());
+    let file = std::fs::File::options().write(true).open(&archive).expect("the archive");
+    file.set_len(bytes)
+        .and_then(|()| file.set_modified(SystemTime::now() + Duration::from_secs(3600)))
+        .expect("a hole");
+    let events = world.path(&format!("logs/night/{}/events.jsonl", world.last()));
+    let text = std::fs::read_to_string(&events).expect("a journal");
+    std::fs::write(&events, text.replace(&had, &format!("\"bytes\":{bytes}"))).expect("a journal");
+    next_second();
+    let child = world.runplan().args(["resume", "last", "--plan", "plan.yaml"]).stdout(Stdio::piped()).spawn();
+    let child = child.expect("the binary runs");
+    let until = Instant::now() + Duration::from_secs(60);
+    while world.history().len() < 2 {
+        assert!(Instant::now() < until, "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = child.id().to_string();
+    std::process::Command::new("kill").args(["-INT", &pid]).status().expect("kill");
+    let run: Run = child.wait_with_output().expect("it ends").into();
+    run.ends(130).says("night: failed: interrupted by SIGINT");
+}
+
+#[test]
 fn a_run_is_gone_on_with_once_also_when_the_clock_was_set_back() {
     let world = World::new();
     world.bad("two");

@@ -11,8 +11,8 @@ use chrono::{NaiveDateTime, SecondsFormat, Utc};
 
 use super::emit::Emitter;
 use super::steps::Runner;
-use super::{Aim, End, Request, failed, scope, step_ref};
-use crate::cancel::Cancel;
+use super::{Aim, End, Request, failed, scope, step_ref, stopped};
+use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Resumes, Section};
 use crate::plan::{Checked, Plan, StepPlan};
 use crate::secret::MASK;
@@ -289,14 +289,22 @@ impl<'a> Runner<'a> {
             let Some(entry) = self.request.registry.get(&step.uses) else { continue };
             let (outputs, look) = (taken.outputs.clone(), self.quiet_look(stop));
             let looking = tokio::task::spawn_blocking(move || entry.stands(&outputs, &look));
-            let found = match tokio::time::timeout(LOOK, looking).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(_)) => Err(StepError::new("it could not be looked at: an internal fault")),
-                Err(_) => {
+            let looked = tokio::select! {
+                looked = tokio::time::timeout(LOOK, looking) => Some(looked),
+                _ = stop.cancelled() => None,
+            };
+            let found = match looked {
+                Some(Ok(Ok(found))) => found,
+                Some(Ok(Err(_))) => Err(StepError::new("it could not be looked at: an internal fault")),
+                Some(Err(_)) | None => {
                     let what = format!("what it made could not be looked at within {} s", LOOK.as_secs());
                     Err(StepError::new(what).hint("does a share not answer?"))
                 }
             };
+            if let (Err(_), Some(reason)) = (&found, stop.reason()) {
+                let end = if reason == Reason::Deadline { End::Timeout } else { stopped(reason).1 };
+                return Some((self.cut_short(reason, "-"), end));
+            }
             // A copy, or a check of the same archive, says nothing new.
             if let Err(error) = found
                 && known.insert(error.what.clone())
