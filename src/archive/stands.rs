@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{LIMIT, Record};
 use crate::files::{self, Kind, Listed};
-use crate::step::{Look, StepError};
+use crate::step::{Look, Progress, StepError, Unit};
 
 const GONE: &str = "put it back, or run the plan anew; is a share not mounted?";
 const ANOTHER: &str = "it is another file, or a broken one: run the plan anew";
@@ -59,7 +59,11 @@ fn untouched(look: &Look, path: &Path, file: &Listed, sha256: Option<&str>) -> R
         return Ok(());
     }
     let shown = path.display();
-    let (_, now) = files::hash(look, path).map_err(|e| StepError::because(format!("reading `{shown}`"), &e))?;
+    let mut progress = |done| {
+        look.log.progress(&Progress { done, total: Some(file.bytes), unit: Unit::Bytes, note: String::new() });
+    };
+    let (_, now) = files::hash_told(look, path, &mut progress)
+        .map_err(|e| StepError::because(format!("reading `{shown}`"), &e))?;
     match now == sha256 {
         true => Ok(()),
         false => Err(StepError::new(format!("`{shown}` was written to since it was made")).hint(ANOTHER)),

@@ -52,7 +52,15 @@ pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut 
 /// # Errors
 /// It cannot be read, or the work was cancelled.
 pub fn hash(look: &Look, path: &Path) -> io::Result<(u64, String)> {
-    hash_of(look, &mut File::open(path)?)
+    hash_told(look, path, &mut |_| {})
+}
+
+/// The same; `progress` hears how many bytes were read.
+///
+/// # Errors
+/// As [`hash`] has.
+pub fn hash_told(look: &Look, path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(u64, String)> {
+    pump(look, &mut File::open(path)?, progress, &mut |_| Ok(()))
 }
 
 /// Size and SHA-256 of everything that a reader gives.

@@ -4,8 +4,8 @@
 //! third one can go on with this one.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, SecondsFormat, Utc};
 
@@ -16,7 +16,9 @@ use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Resumes, Section};
 use crate::plan::{Checked, Plan, StepPlan};
 use crate::secret::MASK;
-use crate::step::{Entry, Env, Failure, FailureKind, Kept, Log, Look, Registry, Status, StepError};
+use crate::step::{
+    Entry, Env, Failure, FailureKind, Kept, Level, Log, Look, Progress, Registry, Sink, Status, StepError,
+};
 use crate::template::Name;
 use crate::value::{Map, Value};
 
@@ -58,8 +60,32 @@ pub struct TakenTarget {
     pub run: String,
 }
 
-/// How long a look at what was taken over may take: a share that does not answer is no reason to wait for ever.
+/// How long a look at what was taken over may give no sign: a share that does not answer is no reason to wait for ever.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// When a look last came on.
+struct Signs(Mutex<Instant>);
+
+impl Signs {
+    /// Ends when there was none for too long.
+    async fn silence(&self) {
+        loop {
+            let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match LOOK.checked_sub(last.elapsed()) {
+                Some(left) => tokio::time::sleep(left).await,
+                None => return,
+            }
+        }
+    }
+}
+
+impl Sink for Signs {
+    fn line(&self, _: Level, _: &str) {}
+
+    fn progress(&self, _: &Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
 
 impl Resumed {
     /// Whether there is anything that is not done again.
@@ -287,19 +313,18 @@ impl<'a> Runner<'a> {
         for (index, step) in self.plan().steps.iter().enumerate() {
             let Some(taken) = self.taken(Section::Steps, &label(index, step)) else { continue };
             let Some(entry) = self.request.registry.get(&step.uses) else { continue };
-            let (outputs, look) = (taken.outputs.clone(), self.quiet_look(stop));
+            let signs = Arc::new(Signs(Mutex::new(Instant::now())));
+            let look = Look { log: Log::new(Arc::clone(&signs) as Arc<dyn Sink>), ..self.quiet_look(stop) };
+            let outputs = taken.outputs.clone();
             let looking = tokio::task::spawn_blocking(move || entry.stands(&outputs, &look));
-            let looked = tokio::select! {
-                looked = tokio::time::timeout(LOOK, looking) => Some(looked),
-                _ = stop.cancelled() => None,
-            };
-            let found = match looked {
-                Some(Ok(Ok(found))) => found,
-                Some(Ok(Err(_))) => Err(StepError::new("it could not be looked at: an internal fault")),
-                Some(Err(_)) | None => {
-                    let what = format!("what it made could not be looked at within {} s", LOOK.as_secs());
+            let found = tokio::select! {
+                looked = looking => looked
+                    .unwrap_or_else(|_| Err(StepError::new("it could not be looked at: an internal fault"))),
+                () = signs.silence() => {
+                    let what = format!("nothing was heard of what it made for {} s", LOOK.as_secs());
                     Err(StepError::new(what).hint("does a share not answer?"))
                 }
+                _ = stop.cancelled() => Err(StepError::cancelled()),
             };
             if let (Err(_), Some(reason)) = (&found, stop.reason()) {
                 let end = if reason == Reason::Deadline { End::Timeout } else { stopped(reason).1 };
