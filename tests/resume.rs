@@ -273,7 +273,7 @@ fn what_was_made_must_be_there_before_anything_is_begun() {
         std::fs::File::open(&archive).and_then(|f| f.set_modified(later)).expect("a later time");
     };
     write(&same);
-    refused(&format!("`out/{name}` was written to since it was made"));
+    refused(&format!("`out/{name}` holds other bytes than when it was made"));
     write(&bytes);
     let mails = std::fs::read_to_string(world.path("told")).expect("mails");
     assert!(mails.contains("-: what `dump` did in run ") && mails.lines().count() == 6, "{mails}");
@@ -567,6 +567,46 @@ fn what_follows_a_step_that_is_done_again_is_done_again_too() {
     next_second();
     world.resume_last(&[]).ends(0);
     assert_eq!(world.done(), "one two three");
+}
+
+#[test]
+fn a_copy_that_lost_its_record_is_read() {
+    let world = night();
+    std::fs::create_dir(world.path("share")).expect("a folder");
+    let plan = NIGHT.replace(
+        "  - { id: prune,",
+        "  - { id: two, uses: command, with: { argv: [sh, -c, 'test ! -e bad-two'] } }\n  - { id: prune,",
+    );
+    world.bad("two");
+    world.run(&plan, &[]).ends(1);
+    world.good("two");
+    let name = world.archives("share").pop().expect("a copy");
+    let copy = world.path(&format!("share/{name}"));
+    let bytes = std::fs::read(&copy).expect("a copy");
+    std::fs::remove_file(world.path(&format!("share/{name}.json"))).expect("a record");
+    std::fs::write(&copy, bytes.iter().map(|b| !b).collect::<Vec<u8>>()).expect("another file");
+    next_second();
+    let refused = world.resume_last(&[]).ends(1).says("what `copy` did in run ");
+    refused.says(&format!("`share/{name}` holds other bytes than when it was made"));
+    std::fs::write(&copy, &bytes).expect("the copy");
+    next_second();
+    world.resume_last(&[]).ends(0);
+}
+
+#[test]
+fn a_database_whose_name_is_a_secret_is_not_taken_for_another_one() {
+    let world = night();
+    let plan = "secrets: { word: { env: TEST_WORD } }\nsteps:\n\
+        \x20 - { id: vacuum, uses: vacuum, with: { tables: [t] } }\n\
+        \x20 - { id: two, uses: command, with: { argv: [sh, -c, 'exit 3'], env: { WORD: \"${{ secrets.word }}\" } } }\n";
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{plan}"));
+    let run = |arguments: &[&str]| -> Run {
+        let mut command = world.runplan();
+        command.env("TEST_WORD", world.db()).args(arguments).output().expect("the binary runs").into()
+    };
+    run(&["plan.yaml"]).ends(1).never_says("runplan resume");
+    let refused = run(&["resume", "last", "--plan", "plan.yaml"]).ends(2).never_says(world.db());
+    refused.says("its database has a secret in its name, which the journal does not keep");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Whether the files that the outputs of an earlier run name are still what they were: there, of the same size, and with
-//! the record that knows them. One that was written to after its record is read through, others are not.
+//! the record that knows them. One that was written to after its record, or has none, is read through; others are not.
 
 use std::path::{Path, PathBuf};
 
@@ -52,10 +52,11 @@ fn file(look: &Look, path: &Path, bytes: Option<u64>) -> Result<Listed, StepErro
     }
 }
 
-/// Whether a file was left alone since it was made: its record is written when it is complete, and both by one clock.
+/// Whether a file was left alone since it was made: its record is written when it is complete, and both by one clock. One
+/// without a record may be anything.
 fn untouched(look: &Look, path: &Path, file: &Listed, sha256: Option<&str>) -> Result<(), StepError> {
-    let (Some(sha256), Ok(Some(record))) = (sha256, files::at(look, &Record::path_of(path))) else { return Ok(()) };
-    if file.modified <= record.modified {
+    let Some(sha256) = sha256 else { return Ok(()) };
+    if files::at(look, &Record::path_of(path)).is_ok_and(|r| r.is_some_and(|r| file.modified <= r.modified)) {
         return Ok(());
     }
     let shown = path.display();
@@ -66,7 +67,7 @@ fn untouched(look: &Look, path: &Path, file: &Listed, sha256: Option<&str>) -> R
         .map_err(|e| StepError::because(format!("reading `{shown}`"), &e))?;
     match now == sha256 {
         true => Ok(()),
-        false => Err(StepError::new(format!("`{shown}` was written to since it was made")).hint(ANOTHER)),
+        false => Err(StepError::new(format!("`{shown}` holds other bytes than when it was made")).hint(ANOTHER)),
     }
 }
 

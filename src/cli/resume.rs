@@ -83,10 +83,11 @@ pub fn offer(dir: &Path, checked: &Checked, end: End) -> Option<String> {
     }
     let course = Course::read(dir).ok()??;
     let basis = basis(&course).ok()?;
-    let (_, resumed) = taken_over(&course, basis, checked, None, false, &|_| true).ok()?;
+    let (aims, resumed) = taken_over(&course, basis, checked, None, false, &|_| true).ok()?;
     if resumed.is_empty() {
         return None;
     }
+    same_places(&course, checked, &aims).ok()?;
     Some(command(dir, &course.run))
 }
 
@@ -288,9 +289,12 @@ fn same_places(course: &Course, checked: &Checked, aims: &Aims) -> Result<(), Fa
         let now = run::place(aim, &env, &host);
         if let (Some(then), Some(now)) = (then, now)
             && *then != now
-            && !masked(&then.as_str().into())
         {
             let of = aim.target.as_ref().map(|t| format!(" for `{t}`")).unwrap_or_default();
+            if masked(&then.as_str().into()) {
+                let why = format!("its database{of} has a secret in its name, which the journal does not keep");
+                return Err(Failure::usage(format!("run {} cannot be gone on with: {why}", course.run)).hint(ANEW));
+            }
             let text = format!("run {} was about the database {then}{of}, and now the plan means {now}", course.run);
             return Err(
                 Failure::usage(text).hint("set PGHOST, PGPORT, PGDATABASE and what else the plan reads as they were")
