@@ -139,6 +139,24 @@ fn an_output_that_holds_a_secret_is_not_known_any_more() {
     next_second();
     run(&["resume", "last", "--plan", "plan.yaml"]).ends(0);
     assert_eq!(world.done(), "n is 7");
+
+    // A number is one too.
+    world.bad("use");
+    next_second();
+    let pin = |arguments: &[&str]| -> Run {
+        let mut command = world.runplan();
+        let run: Run = command.env("TEST_SECRET", "748291").args(arguments).output().expect("the binary runs").into();
+        run.never_says("748291")
+    };
+    world.write("plan.yaml", plan("n is ${{ steps.token.outputs.n }}").replace("n=7", "n=748291"));
+    pin(&["plan.yaml", "--format", "json"]).ends(1);
+    let folder = format!("logs/night/{}", world.last());
+    for name in world.names(&folder) {
+        let text = std::fs::read_to_string(world.path(&format!("{folder}/{name}"))).expect("a log");
+        assert!(text.contains("n\":\"***") || text.contains("n: ***"), "{name}: {text}");
+        assert!(!text.contains("748291"), "{name}: {text}");
+    }
+    pin(&["resume", "last", "--plan", "plan.yaml"]).ends(2).says("`use` reads the output `n` of `token`");
 }
 
 #[test]
