@@ -60,7 +60,7 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     unchanged(&course, basis, &checked, args.changed)?;
     basis.pick.check(checked.plan()).map_err(|e| Failure::usage(format!("run {} picked steps: {e}", course.run)))?;
     let ended = past.ended_at.or(past.started_at);
-    let stand = |steps: Vec<Taken>| run::stand(&checked, &REGISTRY, &environment(), steps);
+    let stand = |steps: Vec<Taken>| run::stand(&checked, &REGISTRY, steps);
     let (aims, resumed) = taken_over(&course, basis, &checked, ended, args.changed, &stand)?;
     same_places(&course, &checked, &aims)?;
     let task = Task {

@@ -237,12 +237,13 @@ pub fn time_of(run: &str) -> Option<String> {
 
 /// Whether what these steps made is still what their outputs say, asked before a target is taken over as a whole. What
 /// does not is told when the target is run.
-pub fn stand(checked: &Checked, registry: &Registry, env: &Env, steps: Vec<Taken>) -> bool {
+pub fn stand(checked: &Checked, registry: &Registry, steps: Vec<Taken>) -> bool {
+    let cancel = Cancel::new();
     let look = Look {
         now: Utc::now(),
         plan_dir: checked.dir().to_path_buf(),
-        env: Arc::new(env.clone()),
-        cancel: Cancel::new(),
+        env: Arc::default(),
+        cancel: cancel.clone(),
         log: Log::default(),
         facts: Arc::default(),
         kept: Kept::default(),
@@ -251,7 +252,9 @@ pub fn stand(checked: &Checked, registry: &Registry, env: &Env, steps: Vec<Taken
     let (tell, told) = mpsc::channel();
     // On a thread of its own, which is left behind when a share does not answer.
     std::thread::spawn(move || tell.send(entries.iter().all(|(entry, outputs)| entry.stands(outputs, &look).is_ok())));
-    told.recv_timeout(LOOK).unwrap_or(false)
+    let stand = told.recv_timeout(LOOK).unwrap_or(false);
+    cancel.cancel(Reason::Deadline);
+    stand
 }
 
 /// Which database is meant, like `db1:5432/app`, as far as it can be told without a secret; none otherwise.
