@@ -151,7 +151,7 @@ impl Redactor {
         Cow::Owned(out)
     }
 
-    /// The JSON value with every text in it masked, keys too.
+    /// The JSON value with every text in it masked, keys too, and every number that is a secret.
     pub fn mask_json(&self, value: &serde_json::Value) -> serde_json::Value {
         use serde_json::Value;
         match value {
@@ -160,6 +160,7 @@ impl Redactor {
             Value::Object(map) => {
                 Value::Object(map.iter().map(|(k, v)| (self.mask(k).into_owned(), self.mask_json(v))).collect())
             }
+            Value::Number(n) if self.mask(&n.to_string()) == MASK => Value::String(MASK.to_owned()),
             other => other.clone(),
         }
     }
@@ -303,6 +304,13 @@ mod tests {
             Redactor::new([&Secret::new("abcd"), &Secret::new("abcdef"), &Secret::new("line one\nline two\n")]);
         assert_eq!(redactor.mask("abcdef abcd"), "*** ***");
         assert_eq!(redactor.mask("saw line two"), "saw ***");
+    }
+
+    #[test]
+    fn a_number_that_is_a_secret_is_masked() {
+        let redactor = Redactor::new([&Secret::new("748291"), &Secret::new("48")]);
+        let masked = redactor.mask_json(&serde_json::json!({ "pin": 748291, "bytes": 1480, "all": [48, 4.5] }));
+        assert_eq!(masked, serde_json::json!({ "pin": MASK, "bytes": 1480, "all": [MASK, 4.5] }));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Bare {
         }
         let wrote: String = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
         file.seek(SeekFrom::Start(0)).map_err(|e| failed("reading back", &path, &e))?;
-        let (bytes, sha256) = files::hash_of(&touch, &mut file).map_err(|e| unread(touch.cancel(), &path, &e))?;
+        let (bytes, sha256) = files::hash_of(touch.look(), &mut file).map_err(|e| unread(touch.cancel(), &path, &e))?;
         if sha256 != wrote {
             return Err(StepError::new(format!("`{}` was read back and is not what was written", path.display())));
         }

@@ -1,15 +1,16 @@
-//! Whether the files that the outputs of an earlier run name are still what they were, as far as that is seen without
-//! reading them through: there, of the same size, and with the record that knows them.
+//! Whether the files that the outputs of an earlier run name are still what they were: there, of the same size, and with
+//! the record that knows them. One that was written to after its record, or has none, is read through; others are not.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::{LIMIT, Record};
-use crate::files::{self, Kind};
-use crate::step::{Look, StepError};
+use crate::files::{self, Kind, Listed};
+use crate::step::{Look, Progress, StepError, Unit};
 
 const GONE: &str = "put it back, or run the plan anew; is a share not mounted?";
+const ANOTHER: &str = "it is another file, or a broken one: run the plan anew";
 
 /// The files under `path` and `paths`, of `bytes` each. With `recorded` each has a record beside it, which names `sha256`.
 ///
@@ -25,7 +26,8 @@ pub fn stand(look: &Look, outputs: &Value, recorded: bool) -> Result<(), StepErr
     }
     let bytes = outputs.get("bytes").and_then(Value::as_u64);
     for path in paths.into_iter().map(PathBuf::from) {
-        file(look, &path, bytes)?;
+        let file = file(look, &path, bytes)?;
+        untouched(look, &path, &file, text("sha256"))?;
         if recorded {
             record(look, &path, text("sha256"))?;
         }
@@ -33,7 +35,7 @@ pub fn stand(look: &Look, outputs: &Value, recorded: bool) -> Result<(), StepErr
     Ok(())
 }
 
-fn file(look: &Look, path: &Path, bytes: Option<u64>) -> Result<(), StepError> {
+fn file(look: &Look, path: &Path, bytes: Option<u64>) -> Result<Listed, StepError> {
     let shown = path.display();
     let there =
         files::at(look, path).map_err(|e| StepError::because(format!("looking at `{shown}`"), &e).hint(GONE))?;
@@ -41,12 +43,31 @@ fn file(look: &Look, path: &Path, bytes: Option<u64>) -> Result<(), StepError> {
         None => Err(StepError::new(format!("`{shown}` is gone")).hint(GONE)),
         Some(file) if file.kind != Kind::File => Err(StepError::new(format!("`{shown}` is no ordinary file any more"))),
         Some(file) => match bytes.filter(|b| *b != file.bytes) {
-            None => Ok(()),
+            None => Ok(file),
             Some(had) => {
                 let what = format!("`{shown}` has {} bytes by now, and had {had} when it was made", file.bytes);
-                Err(StepError::new(what).hint("it is another file, or a broken one: run the plan anew"))
+                Err(StepError::new(what).hint(ANOTHER))
             }
         },
+    }
+}
+
+/// Whether a file was left alone since it was made: its record is written when it is complete, and both by one clock. One
+/// without a record may be anything.
+fn untouched(look: &Look, path: &Path, file: &Listed, sha256: Option<&str>) -> Result<(), StepError> {
+    let Some(sha256) = sha256 else { return Ok(()) };
+    if files::at(look, &Record::path_of(path)).is_ok_and(|r| r.is_some_and(|r| file.modified <= r.modified)) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let mut progress = |done| {
+        look.log.progress(&Progress { done, total: Some(file.bytes), unit: Unit::Bytes, note: String::new() });
+    };
+    let (_, now) = files::hash_told(look, path, &mut progress)
+        .map_err(|e| StepError::because(format!("reading `{shown}`"), &e))?;
+    match now == sha256 {
+        true => Ok(()),
+        false => Err(StepError::new(format!("`{shown}` holds other bytes than when it was made")).hint(ANOTHER)),
     }
 }
 

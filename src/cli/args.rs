@@ -64,11 +64,11 @@ pub enum Command {
     /// own, with an id, a log and handlers, and says which one it goes on with. Without RUN it is the last run there is.
     ///
     /// What must be as it was: the plan (see `--changed`), the database that it means, and the archives that were made; they
-    /// must be there, with their size and their record, or nothing is begun. Parameters, steps and targets are those of the
-    /// run, and so is the folder in which it is started. Where an archive is taken over, `vars` are what they were, also
-    /// those that read `run.id`; `run` itself is always the new run. Secrets and variables of the environment are read anew,
-    /// and must be set. Targets that ended well are not run again. A run that was killed can be gone on with; one that ended
-    /// well leaves nothing to do (exit code 0).
+    /// must be there, with their size and their record, and with their SHA-256 if they were written to since, or nothing is
+    /// begun. Parameters, steps and targets are those of the run, and so is the folder in which it is started. Where an
+    /// archive is taken over, `vars` are what they were, also those that read `run.id`; `run` itself is always the new run.
+    /// Secrets and variables of the environment are read anew, and must be set. Targets that ended well are not run again. A
+    /// run that was killed can be gone on with; one that ended well leaves nothing to do (exit code 0).
     ///
     /// With `--changed` steps are taken over as far as the plan is still the same, each by its id and executor; all that
     /// follows the first one that differs is done again.
@@ -118,7 +118,7 @@ pub enum Command {
     /// A good run is one that ended `ok` or `warning` and took all steps of the plan, for all targets that it selects: one
     /// that left some out at the word of the command line (`--only`, `--skip`, `--from`, `--tags`, `--skip-tags`,
     /// `--target`) is no proof, whereas a step that its own `when` skips is as the plan wants it. The age counts from the
-    /// end of the run. Dry runs leave nothing and do not count.
+    /// end of the run, or of the one that it went on with. Dry runs leave nothing and do not count.
     ///
     /// Exit codes: 0 young enough; 1 too old, none, or runs that cannot be read; 2 wrong command line; 78 the plan is not
     /// valid. To Nagios 1 is a warning; its `negate --warning=CRITICAL` makes it critical.

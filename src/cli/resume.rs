@@ -13,7 +13,7 @@ use super::past::{self, Sought};
 use super::run::{Task, carry_out, distinct, environment, host};
 use crate::diag;
 use crate::event::{Basis, Event, Fact, Reader, Resumes};
-use crate::journal::{Course, Found, Hold, Past, State};
+use crate::journal::{Course, Found, Hold, Past, State, Target};
 use crate::plan::{self, Checked};
 use crate::run::{self, Aim, End, Resumed, Taken, TakenTarget, default_logs, masked};
 use crate::steps::REGISTRY;
@@ -59,7 +59,9 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     };
     unchanged(&course, basis, &checked, args.changed)?;
     basis.pick.check(checked.plan()).map_err(|e| Failure::usage(format!("run {} picked steps: {e}", course.run)))?;
-    let (aims, resumed) = taken_over(&course, basis, &checked, past.ended_at.or(past.started_at), args.changed)?;
+    let ended = past.ended_at.or(past.started_at);
+    let stand = |steps: Vec<Taken>| run::stand(&checked, &REGISTRY, steps);
+    let (aims, resumed) = taken_over(&course, basis, &checked, ended, args.changed, &stand)?;
     same_places(&course, &checked, &aims)?;
     let task = Task {
         checked,
@@ -81,10 +83,11 @@ pub fn offer(dir: &Path, checked: &Checked, end: End) -> Option<String> {
     }
     let course = Course::read(dir).ok()??;
     let basis = basis(&course).ok()?;
-    let (_, resumed) = taken_over(&course, basis, checked, None, false).ok()?;
+    let (aims, resumed) = taken_over(&course, basis, checked, None, false, &|_| true).ok()?;
     if resumed.is_empty() {
         return None;
     }
+    same_places(&course, checked, &aims).ok()?;
     Some(command(dir, &course.run))
 }
 
@@ -154,9 +157,9 @@ fn stopped(past: &Past) -> Result<Option<String>, Failure> {
 /// Whether another run has gone on with this one already; what to say when that one ended well.
 fn later(sought: &Sought, found: &Found<'_>) -> Result<Option<String>, Failure> {
     let all = sought.runs()?;
-    let newer = all.iter().filter(|other| other.shelf.dir == found.shelf.dir && other.run != found.run);
-    let newer = newer.take_while(|other| other.run.get(..15) >= found.run.get(..15));
-    let mut with_it = newer.filter_map(|other| other.open(&host()));
+    // By name it may be the older one: a clock may have been set back between the two.
+    let others = all.iter().filter(|other| other.shelf.dir == found.shelf.dir && other.run != found.run);
+    let mut with_it = others.filter_map(|other| other.open(&host()));
     let Some(past) = with_it.find(|p| p.resumes.as_ref().is_some_and(|r| r.run == found.run)) else { return Ok(None) };
     let (run, by) = (&found.run, &past.run);
     match past.result {
@@ -208,23 +211,18 @@ fn unchanged(course: &Course, basis: &Basis, checked: &Checked, changed: bool) -
     Err(Failure::usage(text).hint("if it is, add `--changed`, and `-n` first to see what would be done"))
 }
 
-/// What is not done again, and what the run is about.
+/// What is not done again, and what the run is about. `stand` tells whether what the steps of a target made is still there.
 fn taken_over(
     course: &Course,
     basis: &Basis,
     checked: &Checked,
     ended: Option<chrono::DateTime<chrono::Utc>>,
     changed: bool,
+    stand: &dyn Fn(Vec<Taken>) -> bool,
 ) -> Result<(Aims, Resumed), Failure> {
     let given = Given::again(checked.plan(), &course.params, &basis.given)?;
     let aims = aims::of_given(checked, &given, &[], &environment())?;
     let of = |done_by: &Option<String>| done_by.clone().unwrap_or_else(|| course.run.clone());
-    let targets: Vec<TakenTarget> = course
-        .good_targets()
-        .filter(|t| aims.all.iter().any(|a| a.target.as_ref() == Some(&t.name)))
-        .map(|t| TakenTarget { name: t.name.clone(), status: t.status, warnings: t.warnings, run: of(&t.done_by) })
-        .collect();
-    let aims = left(course, aims, &targets)?;
     let steps = course.steps.iter().filter(|s| aims.all.iter().any(|a| a.target == s.target)).map(|s| Taken {
         target: s.target.clone(),
         label: s.label.clone(),
@@ -237,12 +235,23 @@ fn taken_over(
     let earlier = course.resumes.as_ref();
     let resumes = Resumes { run: course.run.clone(), since: None };
     let vars_of = course.meant.iter().map(|m| (m.target.clone(), m.vars_of.clone())).collect();
-    let mut resumed = Resumed { resumes, steps: steps.collect(), targets, vars_of };
-    resumed.keep(checked.plan(), &REGISTRY, changed);
+    let plan = checked.plan();
+    let mut resumed = Resumed { resumes, steps: steps.collect(), targets: Vec::new(), vars_of };
+    let whole = resumed.keep(plan, &REGISTRY, changed);
+    // One of which something is gone is run, and fails at that.
+    let done = |name: &String| {
+        let own: Vec<Taken> = resumed.steps.iter().filter(|s| s.target.as_ref() == Some(name)).cloned().collect();
+        (!changed || whole.contains(name)) && stand(own)
+    };
+    let good = course.good_targets().filter(|t| aims.all.iter().any(|a| a.target.as_ref() == Some(&t.name)));
+    let taken =
+        |t: &Target| TakenTarget { name: t.name.clone(), status: t.status, warnings: t.warnings, run: of(&t.done_by) };
+    resumed.targets = good.filter(|t| done(&t.name)).map(taken).collect();
+    resumed.steps.retain(|s| !resumed.targets.iter().any(|t| Some(&t.name) == s.target.as_ref()));
+    let aims = left(course, aims, &resumed.targets)?;
     if !resumed.is_empty() {
         resumed.resumes.since = earlier.and_then(|r| r.since).or(ended);
     }
-    let plan = checked.plan();
     let left_out = |at: usize, step: &plan::StepPlan| basis.pick.refuses(plan, at, step).is_some();
     resumed.readable(&aims.all, &left_out).map_err(|(step, output, reader)| {
         let why = format!("`{reader}` reads the output `{output}` of `{step}`, which holds a secret");
@@ -280,9 +289,12 @@ fn same_places(course: &Course, checked: &Checked, aims: &Aims) -> Result<(), Fa
         let now = run::place(aim, &env, &host);
         if let (Some(then), Some(now)) = (then, now)
             && *then != now
-            && !masked(&then.as_str().into())
         {
             let of = aim.target.as_ref().map(|t| format!(" for `{t}`")).unwrap_or_default();
+            if masked(&then.as_str().into()) {
+                let why = format!("its database{of} has a secret in its name, which the journal does not keep");
+                return Err(Failure::usage(format!("run {} cannot be gone on with: {why}", course.run)).hint(ANEW));
+            }
             let text = format!("run {} was about the database {then}{of}, and now the plan means {now}", course.run);
             return Err(
                 Failure::usage(text).hint("set PGHOST, PGPORT, PGDATABASE and what else the plan reads as they were")

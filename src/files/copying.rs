@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Partial;
-use crate::step::Touch;
+use crate::step::{Look, Touch};
 
 /// Bytes handled at a time.
 const CHUNK: usize = 1 << 20;
@@ -30,7 +30,7 @@ pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut 
     let mut source = File::open(from)?;
     let partial = Partial::create(touch, to)?;
     let mut target = partial.file();
-    let (bytes, sha256) = pump(touch, &mut source, progress, &mut |data| target.write_all(data))?;
+    let (bytes, sha256) = pump(touch.look(), &mut source, progress, &mut |data| target.write_all(data))?;
     target.sync_all()?;
     if verify {
         #[cfg(target_os = "linux")]
@@ -39,7 +39,7 @@ pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut 
             let _ = rustix::fs::fadvise(target, 0, None, rustix::fs::Advice::DontNeed);
         }
         target.seek(SeekFrom::Start(0))?;
-        let (again, found) = hash_of(touch, &mut target)?;
+        let (again, found) = hash_of(touch.look(), &mut target)?;
         if (again, &found) != (bytes, &sha256) {
             return Err(io::Error::other("the copy that was read back is not what was copied"));
         }
@@ -51,20 +51,28 @@ pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut 
 ///
 /// # Errors
 /// It cannot be read, or the work was cancelled.
-pub fn hash(touch: &Touch, path: &Path) -> io::Result<(u64, String)> {
-    hash_of(touch, &mut File::open(path)?)
+pub fn hash(look: &Look, path: &Path) -> io::Result<(u64, String)> {
+    hash_told(look, path, &mut |_| {})
+}
+
+/// The same; `progress` hears how many bytes were read.
+///
+/// # Errors
+/// As [`hash`] has.
+pub fn hash_told(look: &Look, path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(u64, String)> {
+    pump(look, &mut File::open(path)?, progress, &mut |_| Ok(()))
 }
 
 /// Size and SHA-256 of everything that a reader gives.
 ///
 /// # Errors
 /// It cannot be read, or the work was cancelled.
-pub fn hash_of(touch: &Touch, from: &mut impl Read) -> io::Result<(u64, String)> {
-    pump(touch, from, &mut |_| {}, &mut |_| Ok(()))
+pub fn hash_of(look: &Look, from: &mut impl Read) -> io::Result<(u64, String)> {
+    pump(look, from, &mut |_| {}, &mut |_| Ok(()))
 }
 
 fn pump(
-    touch: &Touch,
+    look: &Look,
     from: &mut impl Read,
     progress: &mut dyn FnMut(u64),
     put: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -73,7 +81,7 @@ fn pump(
     let mut digest = Sha256::new();
     let mut done = 0;
     loop {
-        if touch.cancel().is_cancelled() {
+        if look.cancel.is_cancelled() {
             return Err(io::Error::other("told to stop"));
         }
         let count = match from.read(&mut buffer) {

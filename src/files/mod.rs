@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::step::{Env, Look};
 
-pub use copying::{Copied, copy, hash, hash_of};
+pub use copying::{Copied, copy, hash, hash_of, hash_told};
 pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
 pub use inflow::{Arrival, Inflow};

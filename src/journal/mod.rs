@@ -11,7 +11,7 @@ mod past;
 mod shelf;
 mod write;
 
-pub use course::{Course, Hold};
+pub use course::{Course, Hold, Target};
 pub use health::{Health, Verdict, age};
 pub use past::{Past, State, subject_of};
 pub use shelf::{Found, Picked, Shelf};

@@ -73,7 +73,7 @@ fn record(look: &Look, path: &Path, failed: &mut Failed) -> Option<Record> {
 
 /// Size and hash of the whole file against its record.
 fn hash(touch: &Touch, path: &Path, record: &Record, failed: &mut Failed) -> Result<(), StepError> {
-    match files::hash(touch, path) {
+    match files::hash(touch.look(), path) {
         Ok((bytes, _)) if bytes != record.bytes => {
             failed.note("size", format!("it has {bytes} bytes, and its record says {}", record.bytes));
         }

@@ -39,7 +39,7 @@ pub use attempt::quiet_panics;
 pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
 pub use folder::{default_logs, folder_of_runs};
-pub use resumed::{Resumed, Taken, TakenTarget, masked, place, uses_database};
+pub use resumed::{Resumed, Taken, TakenTarget, masked, place, stand, uses_database};
 
 use begin::{Begun, begin};
 use emit::Emitter;

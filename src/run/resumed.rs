@@ -4,18 +4,21 @@
 //! third one can go on with this one.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
-use chrono::{NaiveDateTime, SecondsFormat};
+use chrono::{NaiveDateTime, SecondsFormat, Utc};
 
 use super::emit::Emitter;
 use super::steps::Runner;
-use super::{Aim, End, Request, failed, scope, step_ref};
-use crate::cancel::Cancel;
+use super::{Aim, End, Request, failed, scope, step_ref, stopped};
+use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Resumes, Section};
 use crate::plan::{Checked, Plan, StepPlan};
 use crate::secret::MASK;
-use crate::step::{Entry, Env, Failure, FailureKind, Registry, Status, StepError};
+use crate::step::{
+    Entry, Env, Failure, FailureKind, Kept, Level, Log, Look, Progress, Registry, Sink, Status, StepError,
+};
 use crate::template::Name;
 use crate::value::{Map, Value};
 
@@ -57,8 +60,32 @@ pub struct TakenTarget {
     pub run: String,
 }
 
-/// How long a look at what was taken over may take: a share that does not answer is no reason to wait for ever.
+/// How long a look at what was taken over may give no sign: a share that does not answer is no reason to wait for ever.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// When a look last came on.
+struct Signs(Mutex<Instant>);
+
+impl Signs {
+    /// Ends when there was none for too long.
+    async fn silence(&self) {
+        loop {
+            let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match LOOK.checked_sub(last.elapsed()) {
+                Some(left) => tokio::time::sleep(left).await,
+                None => return,
+            }
+        }
+    }
+}
+
+impl Sink for Signs {
+    fn line(&self, _: Level, _: &str) {}
+
+    fn progress(&self, _: &Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
 
 impl Resumed {
     /// Whether there is anything that is not done again.
@@ -72,11 +99,12 @@ impl Resumed {
 
     /// Keeps the steps that are done and that the plan as it is now has: with the same name and executor, and all outputs
     /// that such a step has. What follows one that is not kept may hang on it, and is done again too. In a plan that has
-    /// `changed`, so is what follows any step that is another one or was not there; and since one without an id may be
-    /// another one by now, that is not kept.
-    pub fn keep(&mut self, plan: &Plan, registry: &Registry, changed: bool) {
+    /// `changed`, a step without an id may be another one by now, and is not kept.
+    /// Gives the targets that have nothing else to do.
+    pub fn keep(&mut self, plan: &Plan, registry: &Registry, changed: bool) -> BTreeSet<String> {
         let all = std::mem::take(&mut self.steps);
         let targets: BTreeSet<&Option<String>> = all.iter().map(|t| &t.target).collect();
+        let mut whole: BTreeSet<String> = targets.iter().filter_map(|t| (*t).clone()).collect();
         for target in targets {
             for (at, step) in plan.steps.iter().enumerate() {
                 let label = label(at, step);
@@ -87,12 +115,14 @@ impl Resumed {
                     Some(taken) if fits(taken, plan, step, registry) && (!changed || step.id.is_some()) => {
                         self.steps.push(taken.clone());
                     }
-                    Some(taken) if matches!(taken.status, Status::Ok | Status::Warning) => break,
-                    _ if changed => break,
-                    _ => {}
+                    _ => {
+                        whole.retain(|name| target.as_ref() != Some(name));
+                        break;
+                    }
                 }
             }
         }
+        whole
     }
 
     /// Whether every output that a step to come may read is known: a secret one is not, the journal does not keep it.
@@ -205,6 +235,28 @@ pub fn time_of(run: &str) -> Option<String> {
     Some(time.and_utc().to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
+/// Whether what these steps made is still what their outputs say, asked before a target is taken over as a whole. What
+/// does not is told when the target is run.
+pub fn stand(checked: &Checked, registry: &Registry, steps: Vec<Taken>) -> bool {
+    let cancel = Cancel::new();
+    let look = Look {
+        now: Utc::now(),
+        plan_dir: checked.dir().to_path_buf(),
+        env: Arc::default(),
+        cancel: cancel.clone(),
+        log: Log::default(),
+        facts: Arc::default(),
+        kept: Kept::default(),
+    };
+    let entries: Vec<_> = steps.into_iter().filter_map(|s| Some((registry.get(&s.uses)?, s.outputs))).collect();
+    let (tell, told) = mpsc::channel();
+    // On a thread of its own, which is left behind when a share does not answer.
+    std::thread::spawn(move || tell.send(entries.iter().all(|(entry, outputs)| entry.stands(outputs, &look).is_ok())));
+    let stand = told.recv_timeout(LOOK).unwrap_or(false);
+    cancel.cancel(Reason::Deadline);
+    stand
+}
+
 /// Which database is meant, like `db1:5432/app`, as far as it can be told without a secret; none otherwise.
 pub fn place(aim: &Aim, env: &Env, host: &str) -> Option<String> {
     let mut plan = aim.checked.plan().clone();
@@ -264,16 +316,23 @@ impl<'a> Runner<'a> {
         for (index, step) in self.plan().steps.iter().enumerate() {
             let Some(taken) = self.taken(Section::Steps, &label(index, step)) else { continue };
             let Some(entry) = self.request.registry.get(&step.uses) else { continue };
-            let (outputs, look) = (taken.outputs.clone(), self.quiet_look(stop));
+            let signs = Arc::new(Signs(Mutex::new(Instant::now())));
+            let look = Look { log: Log::new(Arc::clone(&signs) as Arc<dyn Sink>), ..self.quiet_look(stop) };
+            let outputs = taken.outputs.clone();
             let looking = tokio::task::spawn_blocking(move || entry.stands(&outputs, &look));
-            let found = match tokio::time::timeout(LOOK, looking).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(_)) => Err(StepError::new("it could not be looked at: an internal fault")),
-                Err(_) => {
-                    let what = format!("what it made could not be looked at within {} s", LOOK.as_secs());
+            let found = tokio::select! {
+                looked = looking => looked
+                    .unwrap_or_else(|_| Err(StepError::new("it could not be looked at: an internal fault"))),
+                () = signs.silence() => {
+                    let what = format!("nothing was heard of what it made for {} s", LOOK.as_secs());
                     Err(StepError::new(what).hint("does a share not answer?"))
                 }
+                _ = stop.cancelled() => Err(StepError::cancelled()),
             };
+            if let (Err(_), Some(reason)) = (&found, stop.reason()) {
+                let end = if reason == Reason::Deadline { End::Timeout } else { stopped(reason).1 };
+                return Some((self.cut_short(reason, "-"), end));
+            }
             // A copy, or a check of the same archive, says nothing new.
             if let Err(error) = found
                 && known.insert(error.what.clone())

@@ -373,7 +373,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The failure of a run that was stopped from outside its steps.
-    fn cut_short(&self, reason: Reason, step: &str) -> Failure {
+    pub(super) fn cut_short(&self, reason: Reason, step: &str) -> Failure {
         let limit = self.plan().timeout;
         let (kind, error) = match (reason, limit) {
             (Reason::Deadline, Some(limit)) => (FailureKind::Timeout, format!("the plan's timeout of {limit} passed")),

@@ -108,7 +108,7 @@ pub struct Upcoming {
 }
 
 /// What a step may know of the run around it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunFacts {
     /// The plan's name.
     pub plan: String,

@@ -258,7 +258,7 @@ fn matches_record(work: &Work, record: Option<&Record>, bytes: u64, sha256: &str
 /// A file that is there already is the copy when it is the same.
 fn there(work: &Work, touch: &Touch, record: Option<&Record>) -> Result<Output, StepError> {
     let hash = |path: &Path| {
-        files::hash(touch, path).map_err(|e| match touch.cancel().is_cancelled() {
+        files::hash(touch.look(), path).map_err(|e| match touch.cancel().is_cancelled() {
             true => StepError::cancelled(),
             false => StepError::because(format!("reading `{}`", path.display()), &e),
         })
@@ -282,7 +282,8 @@ fn there(work: &Work, touch: &Touch, record: Option<&Record>) -> Result<Output, 
 /// Copies the record; whether it was not there already.
 fn copy_record(work: &Work, touch: &Touch) -> Result<bool, StepError> {
     let (from, to) = (Record::path_of(&work.from), Record::path_of(&work.to));
-    if files::exists(touch.look(), &to) && files::hash(touch, &to).ok() == files::hash(touch, &from).ok() {
+    if files::exists(touch.look(), &to) && files::hash(touch.look(), &to).ok() == files::hash(touch.look(), &from).ok()
+    {
         return Ok(false);
     }
     let copied = files::copy(touch, &from, &to, work.verify, &mut |_| {}).and_then(|c| c.partial.publish());
