@@ -31,6 +31,7 @@
 //! | [`template`] | `${{ … }}`: parse, list the names read, infer the type, render |
 //! | [`step`] | the contract of an executor, the registry, leave to look and leave to touch |
 //! | [`event`] | the facts of a run, serialisable, versioned |
+//! | [`tls`] | whom to trust: certificate authorities, what is wrong with a certificate, which names stay here |
 //! | [`process`] | run a program in its own group, piped, stopped on cancel |
 //! | [`files`] | listing, atomic publication, copy, delete inside a root, free space, locks |
 //! | [`vault`] | where a secret comes from, and fetching it |
@@ -64,5 +65,6 @@ pub mod secret;
 pub mod step;
 pub mod steps;
 pub mod template;
+pub mod tls;
 pub mod value;
 pub mod vault;
