@@ -37,6 +37,7 @@
 //! | [`vault`] | where a secret comes from, and fetching it |
 //! | [`postgres`] | connection settings and TLS, queries, identifiers, versions of server and tools |
 //! | [`mail`] | SMTP settings, a message, sending it |
+//! | [`web`] | HTTP: an address, a request, the way to the server, its answer |
 //! | [`archive`] | the zip engine: compression, AES-256, records, reading back |
 //! | [`proof`] | what shows that an archive is good: read through, restored, compared |
 //! | [`steps`] | one executor a file, and the list |
@@ -68,3 +69,4 @@ pub mod template;
 pub mod tls;
 pub mod value;
 pub mod vault;
+pub mod web;

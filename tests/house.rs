@@ -20,13 +20,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("vault", &["secret", "cancel", "step", "process"]),
     ("postgres", &["secret", "cancel", "step", "tls", "process", "quantity"]),
     ("mail", &["secret", "cancel", "step", "tls"]),
+    ("web", &["secret", "cancel", "step", "tls"]),
     ("archive", &["secret", "cancel", "step", "files"]),
     ("proof", &["secret", "cancel", "quantity", "step", "process", "files", "postgres", "archive"]),
     (
         "steps",
         &[
             "proof", "secret", "value", "cancel", "quantity", "step", "process", "files", "vault", "postgres", "mail",
-            "archive",
+            "web", "archive",
         ],
     ),
     ("plan", &["diag", "secret", "value", "quantity", "document", "template", "step", "vault", "postgres", "mail"]),
