@@ -10,10 +10,17 @@ use crate::step::{Env, StepError};
 use crate::tls;
 
 /// What decides of a proxy.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Proxies {
     env: Env,
     given: Option<String>,
+}
+
+impl std::fmt::Debug for Proxies {
+    /// The address of a proxy may have a login in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proxies")
+    }
 }
 
 /// A proxy.

@@ -139,6 +139,19 @@ fn doctor_reaches_the_server_and_asks_for_nothing() {
     hidden(&run.said);
     doctor(&plan.replace("ca.pem", "other-ca.pem")).ends(1).says("is of no authority in `");
     assert!(web.connections() >= 1 && web.requests().is_empty());
+    // What only the run will know is left to it.
+    for rest in ["", "/${{ secrets.path }}"] {
+        let url = format!("{}/${{{{ steps.said.outputs.code }}}}{rest}", web.at("/status"));
+        let later = format!(
+            "steps:\n  - {{ id: said, uses: command, with: {{ argv: [sh, -c, 'echo code=204 > $RUNPLAN_OUTPUT'], outputs: {{ code: {{ type: string }} }} }} }}\n\
+             \x20 - {{ uses: http, with: {{ url: '{}', ca_file: '{}' }} }}\n",
+            url.replace("http:", "https:"),
+            web.file("ca.pem")
+        );
+        doctor(&later).ends(0);
+        world.run(&later, &["-n", "plan.yaml"]).ends(0);
+        world.run(&later, &["plan.yaml"]).ends(0);
+    }
     // A run does not ask beforehand: its one connection is that of its request.
     let before = web.connections();
     let run = world

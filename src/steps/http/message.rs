@@ -10,7 +10,7 @@ use crate::files;
 use crate::quantity::Size;
 use crate::secret::{MaybeSecret, Redactor, Secret};
 use crate::step::{Class, Look, StepError, Touch};
-use crate::value::Value;
+use crate::value::{AT_RUN_TIME, Value};
 use crate::web::{self, Flaw, HeaderMap, HeaderName, HeaderValue, Place, Proxies, Request, Way};
 
 /// Opens a secret; none when it is not at hand.
@@ -57,6 +57,12 @@ impl Params {
             redirects: self.redirects,
             wanted: self.expect_status.clone(),
         })
+    }
+
+    /// Whether only the run will know where the request goes.
+    pub(super) fn is_open(&self) -> bool {
+        let proxy = self.proxy.as_ref().map_or("", MaybeSecret::shown);
+        [self.url.shown(), proxy].iter().any(|text| text.contains(AT_RUN_TIME))
     }
 
     /// What is wrong as far as that is known without opening a secret.
