@@ -31,11 +31,13 @@
 //! | [`template`] | `${{ … }}`: parse, list the names read, infer the type, render |
 //! | [`step`] | the contract of an executor, the registry, leave to look and leave to touch |
 //! | [`event`] | the facts of a run, serialisable, versioned |
+//! | [`tls`] | whom to trust: certificate authorities, what is wrong with a certificate, which names stay here |
 //! | [`process`] | run a program in its own group, piped, stopped on cancel |
 //! | [`files`] | listing, atomic publication, copy, delete inside a root, free space, locks |
 //! | [`vault`] | where a secret comes from, and fetching it |
 //! | [`postgres`] | connection settings and TLS, queries, identifiers, versions of server and tools |
 //! | [`mail`] | SMTP settings, a message, sending it |
+//! | [`web`] | HTTP: an address, a request, the way to the server, its answer |
 //! | [`archive`] | the zip engine: compression, AES-256, records, reading back |
 //! | [`proof`] | what shows that an archive is good: read through, restored, compared |
 //! | [`steps`] | one executor a file, and the list |
@@ -64,5 +66,7 @@ pub mod secret;
 pub mod step;
 pub mod steps;
 pub mod template;
+pub mod tls;
 pub mod value;
 pub mod vault;
+pub mod web;

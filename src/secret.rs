@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, MatchKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 /// What stands in place of a secret wherever text is shown.
 pub const MASK: &str = "***";
@@ -20,28 +20,45 @@ pub const TOKEN: &str = "$runplan::Secret";
 /// The key of a JSON Schema that marks a place where a secret may stand.
 pub const SCHEMA_MARK: &str = "x-runplan-secret";
 
+/// The key of a JSON Schema that marks, beside [`SCHEMA_MARK`], a place where what stands need not be a secret.
+pub const PLAIN_MARK: &str = "x-runplan-plain";
+
 /// A value that is never shown.
 ///
 /// It may be sealed: its source is known, its value was not fetched. A dry run holds only sealed ones (a database
 /// password apart), so nothing in it can use one.
 #[derive(Clone)]
-pub struct Secret(Option<Arc<SecretString>>);
+pub struct Secret {
+    value: Option<Arc<SecretString>>,
+    shown: Option<Arc<str>>,
+}
 
 impl Secret {
     /// A secret whose value is at hand.
     pub fn new(value: impl Into<String>) -> Self {
         let value: String = value.into();
-        Self(Some(Arc::new(SecretString::from(value))))
+        Self { value: Some(Arc::new(SecretString::from(value))), shown: None }
     }
 
     /// A secret whose value was not fetched.
     pub fn sealed() -> Self {
-        Self(None)
+        Self { value: None, shown: None }
+    }
+
+    /// The same secret, a text that has others in it, with what may be shown of it: [`MASK`] stands in place of each.
+    #[must_use]
+    pub fn showing(self, shown: &str) -> Self {
+        Self { shown: Some(shown.into()), ..self }
+    }
+
+    /// What may be shown of a text that has secrets in it, if it is more than a secret alone.
+    pub fn shown(&self) -> Option<&str> {
+        self.shown.as_deref()
     }
 
     /// Whether the value was not fetched.
     pub fn is_sealed(&self) -> bool {
-        self.0.is_none()
+        self.value.is_none()
     }
 
     /// Whether the value is at hand and is the empty text.
@@ -52,7 +69,7 @@ impl Secret {
     /// The value, for the few places that hand it to a server, a cipher or a child; none when sealed. Everything else
     /// asks `Touch::open`, which a dry run does not have.
     pub(crate) fn expose(&self) -> Option<&str> {
-        self.0.as_deref().map(ExposeSecret::expose_secret)
+        self.value.as_deref().map(ExposeSecret::expose_secret)
     }
 }
 
@@ -68,29 +85,79 @@ impl PartialEq for Secret {
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    /// Reads a text, or the sealed secret that a deserializer gives as a unit under the newtype name [`TOKEN`].
+/// A text that may be a secret and need not be one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MaybeSecret {
+    Plain(String),
+    Secret(Secret),
+}
+
+impl MaybeSecret {
+    /// Whether it is a secret.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+
+    /// The text for people: [`MASK`] in place of what is secret in it.
+    pub fn shown(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.shown().unwrap_or(MASK),
+        }
+    }
+}
+
+/// Reads what a deserializer of ours gives under the newtype name [`TOKEN`]: the value, none when it is sealed, and what
+/// may be shown. Other deserializers give a text.
+pub(crate) fn handed_over<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaybeSecret, D::Error> {
+    struct Parts;
+    impl<'de> Visitor<'de> for Parts {
+        type Value = MaybeSecret;
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a text or a secret")
+        }
+        fn visit_str<E>(self, v: &str) -> Result<MaybeSecret, E> {
+            Ok(MaybeSecret::Plain(v.to_owned()))
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<MaybeSecret, A::Error> {
+            let value: Option<Option<String>> = parts.next_element()?;
+            let shown: Option<Option<String>> = parts.next_element()?;
+            let secret = value.flatten().map_or_else(Secret::sealed, Secret::new);
+            Ok(MaybeSecret::Secret(match shown.flatten() {
+                Some(shown) => secret.showing(&shown),
+                None => secret,
+            }))
+        }
+    }
+    deserializer.deserialize_any(Parts)
+}
+
+impl<'de> Deserialize<'de> for MaybeSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
         impl<'de> Visitor<'de> for Reader {
-            type Value = Secret;
+            type Value = MaybeSecret;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a text or a secret")
             }
-            fn visit_str<E>(self, v: &str) -> Result<Secret, E> {
-                Ok(Secret::new(v))
+            fn visit_str<E>(self, v: &str) -> Result<MaybeSecret, E> {
+                Ok(MaybeSecret::Plain(v.to_owned()))
             }
-            fn visit_string<E>(self, v: String) -> Result<Secret, E> {
-                Ok(Secret::new(v))
-            }
-            fn visit_unit<E>(self) -> Result<Secret, E> {
-                Ok(Secret::sealed())
-            }
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Secret, D::Error> {
-                d.deserialize_any(Reader)
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<MaybeSecret, D::Error> {
+                handed_over(d)
             }
         }
         deserializer.deserialize_newtype_struct(TOKEN, Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// Reads a text, or the secret that a deserializer of ours hands over.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match MaybeSecret::deserialize(deserializer)? {
+            MaybeSecret::Plain(text) => Self::new(text),
+            MaybeSecret::Secret(secret) => secret,
+        })
     }
 }
 
@@ -106,11 +173,23 @@ impl JsonSchema for Secret {
     }
 }
 
+impl JsonSchema for MaybeSecret {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "MaybeSecret".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", SCHEMA_MARK: true, PLAIN_MARK: true })
+    }
+}
+
 /// Takes every known secret, in every form it may have been given on the way, out of a text.
 ///
 /// The forms: as it is, each line of a value of several lines, percent-encoded, base64 (standard and URL-safe, at each of
 /// the three alignments, so also inside an SMTP `AUTH PLAIN`), and escaped once to three times as JSON
-/// (also in ASCII alone) or Rust `Debug` do.
+/// (also in ASCII alone) or Rust `Debug` do, and as a page of HTML writes it.
 /// The longest match wins. Texts are given line by line; a secret is never cut by a buffer's edge.
 #[derive(Clone, Default)]
 pub struct Redactor(Option<Arc<AhoCorasick>>);
@@ -197,6 +276,15 @@ fn forms(text: &str) -> Vec<String> {
         forms.push(upper.replace("%20", "+"));
         forms.push(upper);
         forms.push(lower);
+    }
+    // What a parser of addresses leaves as it is in a path and in a query (WHATWG URL, "Percent-encoded bytes").
+    for mask in [" \"#<>?^`{}", " \"#<>?`{}", " \"#<>'", " \"#<>"] {
+        let keep: String = (' '..='~').filter(|c| !mask.contains(*c)).collect();
+        forms.push(percent(text, &keep).0);
+    }
+    for quotes in [["&quot;", "&#39;"], ["&quot;", "&#x27;"], ["&#34;", "&#39;"], ["\"", "'"]] {
+        let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        forms.push(html.replace('"', quotes[0]).replace('\'', quotes[1]));
     }
     if text.len() >= 4 {
         for url in [false, true] {
@@ -285,6 +373,20 @@ mod tests {
             assert_eq!(redactor.mask(text), MASK, "{text}");
         }
         for text in ["%C3%A9/%2B%26%20%F0%9D%84%9Ekey", "%C3%A9/+&%20%F0%9D%84%9Ekey"] {
+            assert_eq!(redactor.mask(text), MASK, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_parser_of_addresses_makes_of_it_is_masked() {
+        let all: String = ('!'..='~').filter(|c| !matches!(c, '#' | '?' | '/' | '\\')).chain("ä€𝄞".chars()).collect();
+        let redactor = Redactor::new([&Secret::new(format!("a{all}z"))]);
+        let path = url::Url::parse(&format!("https://h.example.org/a{all}z/end")).expect("an address");
+        assert_eq!(redactor.mask(path.as_str()), "https://h.example.org/***/end");
+        let query = url::Url::parse(&format!("https://h.example.org/?t=a{all}z&end")).expect("an address");
+        assert_eq!(redactor.mask(query.as_str()), "https://h.example.org/?t=***&end");
+        let redactor = Redactor::new([&Secret::new("a<b>&\"c'd")]);
+        for text in ["a&lt;b&gt;&amp;&quot;c&#39;d", "a&lt;b&gt;&amp;&quot;c&#x27;d", "a&lt;b&gt;&amp;\"c'd"] {
             assert_eq!(redactor.mask(text), MASK, "{text}");
         }
     }

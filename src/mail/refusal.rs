@@ -3,12 +3,11 @@
 use std::error::Error as _;
 use std::io;
 
-use lettre::transport::smtp::Error;
-use lettre::transport::smtp::response::Response;
-use rustls::CertificateError;
-
 use super::{Security, Settings};
 use crate::step::{Class, StepError, chain};
+use crate::tls::{self, Expected};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::response::Response;
 
 /// Why a letter was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,25 +99,12 @@ fn certificate(settings: &Settings, error: &rustls::Error, what: &dyn Fn(&str) -
         let hint = "is the port one for TLS? a server that begins in clear text wants `security: starttls`";
         return what(&format!("TLS: {error}")).hint(hint);
     };
-    match cause {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            match settings.ca_file.as_ref().filter(|f| !f.is_empty()) {
-                None => what("its certificate is of an authority that is not trusted here")
-                    .hint("name the authority's certificate, a PEM file, under `smtp.ca_file`"),
-                Some(file) => what(&format!("its certificate is of no authority in `{file}`"))
-                    .hint("name the certificate of the authority that signed the server's under `smtp.ca_file`"),
-            }
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            what(&format!("its certificate is made out for another name than `{}`", settings.host))
-                .hint("write the name that the certificate is made out for under `smtp.host`")
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            what("its certificate has expired").hint("renew it, or look at this machine's clock")
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            what("its certificate is not valid yet").hint("look at this machine's clock")
-        }
-        other => what(&format!("its certificate is refused: {other}")).hint("look at the server's certificate"),
-    }
+    let expected = Expected {
+        ca_key: "smtp.ca_file",
+        ca_file: settings.ca_file.as_deref(),
+        host_key: "smtp.host",
+        host: &settings.host,
+    };
+    let (text, hint) = tls::refused(cause, expected);
+    what(&text).hint(hint)
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 use crate::step::{Look, StepError};
+use crate::tls::{bare, is_here};
 
 /// How to reach a mail server, by SMTP.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -58,11 +59,6 @@ impl Security {
     }
 }
 
-/// Whether a name leads to this machine whoever answers for names: `localhost`, 127.0.0.0/8, `::1`.
-fn is_here(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || bare(host).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// Something that does not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
@@ -99,11 +95,6 @@ pub fn unfit(host: Option<&str>, clear: bool, username: bool, password: bool) ->
         all.push(found("security", what, hint));
     }
     all
-}
-
-/// An IPv6 address without its brackets; any other host as it stands.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
 }
 
 impl Settings {

@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -228,15 +227,7 @@ fn tls(mode: SslMode, roots: Option<&str>) -> Result<ClientConfig, StepError> {
         let verifier = Unverified(provider);
         return Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth());
     }
-    let mut store = RootCertStore::empty();
-    if let Some(file) = roots {
-        let wrong = |e: &dyn std::fmt::Display| StepError::new(format!("`sslrootcert` `{file}`: {e}"));
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|e| wrong(&e))? {
-            store.add(certificate.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
-        }
-    } else {
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
+    let store = crate::tls::authorities("sslrootcert", roots)?;
     let inner = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
     let inner = inner.map_err(|e| StepError::because("the certificate authorities", &e))?;
     if mode == SslMode::VerifyFull {

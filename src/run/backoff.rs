@@ -17,6 +17,15 @@ pub fn wait(retry: &Retry, attempt: u32, chance: f64) -> Duration {
     Duration::from_secs_f64(full * share)
 }
 
+/// The longest wait for a server's sake where the plan names none: the run has other work.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The wait that was decided, lengthened for a server that wants to be left alone for `after`: up to `max_delay`.
+pub fn lengthened(wait: Duration, after: Option<Duration>, retry: &Retry) -> Duration {
+    let limit = retry.max_delay.map_or(PATIENCE, |m| m.0);
+    after.map_or(wait, |after| wait.max(after.min(limit)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +43,16 @@ mod tests {
         assert_eq!([1, 2, 3].map(|n| seconds(&retry(2.0, Some(50), false), n)), [30, 50, 50]);
         assert_eq!([1, 2].map(|n| seconds(&retry(1.0, None, false), n)), [30, 30]);
         assert_eq!(seconds(&retry(10.0, None, false), u32::MAX), 86_400);
+    }
+
+    #[test]
+    fn a_server_lengthens_the_wait_up_to_its_limit() {
+        let seconds = |after: Option<u64>, max| {
+            let wait = Duration::from_secs(30);
+            lengthened(wait, after.map(Duration::from_secs), &retry(2.0, max, false)).as_secs()
+        };
+        assert_eq!([None, Some(5), Some(60), Some(9000)].map(|a| seconds(a, None)), [30, 30, 60, 300]);
+        assert_eq!([Some(60), Some(9000)].map(|a| seconds(a, Some(45))), [45, 45]);
     }
 
     #[test]

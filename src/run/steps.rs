@@ -203,6 +203,7 @@ impl<'a> Runner<'a> {
             };
             if let (true, true, Some(retry)) = (worth, number < of, &step.retry) {
                 let wait = backoff::wait(retry, number, attempt::chance());
+                let wait = backoff::lengthened(wait, error.retry_after, retry);
                 let (delay_seconds, error) = (wait.as_secs_f64(), error.what.clone());
                 self.emitter.emit(Fact::Retrying {
                     step: reference.clone(),

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 /// What kind of failure it was: whether trying again may help, and how the run reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +39,14 @@ pub struct StepError {
     /// What to do about it.
     pub hint: Option<String>,
     pub class: Class,
+    /// How long a server wants to be left alone before the next attempt.
+    pub retry_after: Option<Duration>,
 }
 
 impl StepError {
     /// A failure that trying again will not mend.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, class: Class::Permanent }
+        Self { what: what.into(), hint: None, class: Class::Permanent, retry_after: None }
     }
 
     /// A failure that trying again may mend.

@@ -33,6 +33,8 @@ pub enum Area {
     Space,
     /// A mail server.
     Mail,
+    /// A web server.
+    Web,
     /// The clock of this machine.
     Clock,
 }

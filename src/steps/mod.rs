@@ -3,6 +3,7 @@
 mod command;
 mod copy;
 mod email;
+mod http;
 mod pg_dump;
 mod pg_restore;
 mod restore_check;
@@ -26,5 +27,6 @@ pub const REGISTRY: Registry = Registry(&[
     Entry::of::<zip::Zip>(),
     Entry::of::<sql::Sql>(),
     Entry::of::<email::Email>(),
+    Entry::of::<http::Http>(),
     Entry::of::<command::Command>(),
 ]);

@@ -13,7 +13,7 @@ mod syntax;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::secret::Secret;
+use crate::secret::{MASK, Secret};
 use crate::value::{AT_RUN_TIME, Value};
 
 pub use filters::{FILTERS, TESTS};
@@ -201,26 +201,31 @@ impl Template {
         if let Some(expression) = self.whole() {
             return expression.eval(scope);
         }
-        let mut text = String::new();
+        // The second is what may be shown of the first.
+        let (mut text, mut shown) = (String::new(), String::new());
         let (mut secret, mut sealed, mut unknown) = (false, false, false);
         for part in &self.parts {
             let expression = match part {
                 Part::Text(plain) => {
                     text += plain;
+                    shown += plain;
                     continue;
                 }
                 Part::Expression(expression) => expression,
             };
+            let mut before = text.len();
             match expression.eval(scope)? {
                 Value::Text(piece) => text += &piece,
                 Value::Int(number) => text += &number.to_string(),
                 Value::Float(number) => text += &number.to_string(),
                 Value::Secret(piece) => {
                     secret = true;
+                    shown += piece.shown().unwrap_or(MASK);
                     match piece.expose() {
                         Some(piece) => text += piece,
                         None => sealed = true,
                     }
+                    before = text.len();
                 }
                 Value::Unknown => {
                     unknown = true;
@@ -228,13 +233,14 @@ impl Template {
                 }
                 other => return Err(into_text(other.kind(), &expression.range, matches!(other, Value::List(_)))),
             }
+            shown += &text[before..];
             if text.len() > MAX_SIZE {
                 return Err(Problem::new(ProblemKind::Type, &expression.range, "the text becomes longer than 1 MiB"));
             }
         }
         Ok(match (secret, sealed, unknown) {
-            (true, true, _) | (true, _, true) => Value::Secret(Secret::sealed()),
-            (true, false, false) => Value::Secret(Secret::new(text)),
+            (true, true, _) | (true, _, true) => Value::Secret(Secret::sealed().showing(&shown)),
+            (true, false, false) => Value::Secret(Secret::new(text).showing(&shown)),
             (false, _, true) => Value::Unknown,
             _ => Value::Text(text),
         })
@@ -267,6 +273,10 @@ impl Expression {
     /// # Errors
     /// A missing name, types that do not go together.
     pub fn eval(&self, scope: &Scope) -> Result<Value, Problem> {
+        // A secret that is only named stays as it is, with what may be shown of it.
+        if let Some(secret) = self.named_secret(scope) {
+            return Ok(secret);
+        }
         let value = eval::eval(&self.ast, scope)?.into_value();
         let fits = value.size() <= MAX_SIZE;
         if fits {
@@ -274,6 +284,14 @@ impl Expression {
         } else {
             Err(Problem::new(ProblemKind::Type, &self.range, "the value becomes larger than 1 MiB"))
         }
+    }
+
+    fn named_secret(&self, scope: &Scope) -> Option<Value> {
+        let (names, _) = path(&self.ast)?;
+        let (first, rest) = names.split_first()?;
+        let root = scope.roots.iter().find(|(k, _)| k == first).map(|(_, v)| v)?;
+        let found = rest.iter().try_fold(root, |value, name| value.get(name))?;
+        matches!(found, Value::Secret(_)).then(|| found.clone())
     }
 
     /// The value of an expression that reads no name, such as `1 < 2`; none for all others.

@@ -234,3 +234,29 @@ fn what_a_secret_chooses_or_names_is_one() {
     assert!(matches!(render("${{ params.tables[(secrets.pw | length) - 8] }}"), Ok(Value::Secret(_))));
     assert!(render("${{ {secrets.pw: 1} }}").is_err_and(|m| m == "a key is a text, found a secret"));
 }
+
+#[test]
+fn of_a_text_with_secrets_in_it_the_rest_may_be_shown() {
+    let scope = Scope {
+        roots: vec![(
+            "secrets".to_owned(),
+            Value::Map(vec![
+                ("id".to_owned(), Value::Secret(Secret::new("hunter22"))),
+                ("far".to_owned(), Value::Secret(Secret::sealed())),
+            ]),
+        )],
+    };
+    let shown = |text: &str, scope: &Scope| match parse(text).expect("a template").render(scope) {
+        Ok(Value::Secret(secret)) => (secret.expose().map(str::to_owned), secret.shown().map(str::to_owned)),
+        other => panic!("{text}: {other:?}"),
+    };
+    let text = |t: &str| Some(t.to_owned());
+    assert_eq!(shown("https://h/${{ secrets.id }}/x", &scope), (text("https://h/hunter22/x"), text("https://h/***/x")));
+    assert_eq!(shown("https://h/${{ secrets.far }}/${{ 1 }}", &scope), (None, text("https://h/***/1")));
+    assert_eq!(shown("${{ secrets.id }}", &scope), (text("hunter22"), None));
+    // A name for it changes nothing; what is computed from it shows nothing.
+    let whole = Secret::new("https://h/hunter22").showing("https://h/***");
+    let scope = Scope { roots: vec![("vars".to_owned(), Value::Map(vec![("at".to_owned(), Value::Secret(whole))]))] };
+    assert_eq!(shown("${{ vars.at }}", &scope), (text("https://h/hunter22"), text("https://h/***")));
+    assert_eq!(shown("${{ vars.at }}/${{ vars.at | upper }}", &scope).1, text("https://h/***/***"));
+}

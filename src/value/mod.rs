@@ -3,6 +3,7 @@
 //! Knows two kinds that JSON does not: a secret, and a value that is known only at run time.
 
 mod kind;
+mod read;
 
 use std::fmt;
 
@@ -186,10 +187,10 @@ impl<'de> Deserializer<'de> for Value {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
         match self {
-            Self::Secret(secret) if name == secret::TOKEN => match secret.expose() {
-                Some(value) => visitor.visit_newtype_struct(StringDeserializer::<Mismatch>::new(value.to_owned())),
-                None => visitor.visit_unit(),
-            },
+            Self::Secret(secret) if name == secret::TOKEN => {
+                let part = |text: Option<&str>| text.map_or(Self::Null, Self::from);
+                visitor.visit_newtype_struct(Self::List(vec![part(secret.expose()), part(secret.shown())]))
+            }
             other if name == secret::TOKEN => other.deserialize_any(visitor),
             other => visitor.visit_newtype_struct(other),
         }

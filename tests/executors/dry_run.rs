@@ -104,7 +104,7 @@ fn a_dry_run_of_every_executor_touches_nothing() {
         let example = |text: &str| text.lines().map(|l| format!("      {l}\n")).collect::<String>();
         let dump = REGISTRY.get("pg_dump").expect("pg_dump").example;
         let plan = format!(
-            "version: 1\nname: night\nlogs: {{ dir: logs }}\nsecrets:\n  zip_password: {{ env: TEST_ZIP }}\n  smtp_password: {{ command: [touch, started] }}\nsteps:\n  - id: dump\n    uses: pg_dump\n    with:\n{}  - id: it\n    uses: {}\n    with:\n{}on_failure:\n  - {{ uses: command, with: {{ argv: [touch, handled] }} }}\n",
+            "version: 1\nname: night\nlogs: {{ dir: logs }}\nsecrets:\n  zip_password: {{ env: TEST_ZIP }}\n  smtp_password: {{ command: [touch, started] }}\n  ping_url: {{ command: [touch, started] }}\nsteps:\n  - id: dump\n    uses: pg_dump\n    with:\n{}  - id: it\n    uses: {}\n    with:\n{}on_failure:\n  - {{ uses: command, with: {{ argv: [touch, handled] }} }}\n",
             example(dump).replace("app-", "first-"),
             entry.name,
             example(entry.example)

@@ -9,7 +9,7 @@ use super::codes::{EXPOSED, NOT_SECRET, TYPE};
 use super::kinds::{kinds, solid, variants, wanted};
 use crate::diag::Finding;
 use crate::document::Node;
-use crate::secret::SCHEMA_MARK;
+use crate::secret::{PLAIN_MARK, SCHEMA_MARK};
 use crate::template::{self, Name, Type};
 
 impl Work<'_> {
@@ -18,9 +18,12 @@ impl Work<'_> {
         if exposes(found, schema) {
             let message = format!("a secret may not stand in `{key}`, where it would be seen");
             let finding = Finding::error(EXPOSED, node.span, message);
-            return self.push(finding.help("secrets go into passwords, and into `env` and `stdin` of a command"));
+            return self
+                .push(finding.help(
+                    "secrets go into passwords, into `env` and `stdin` of a command, and into what `http` sends",
+                ));
         }
-        if *found == Type::Text && schema_is_secret(schema) && !self.literals.get() {
+        if *found == Type::Text && schema_is_secret(schema) && !self.literals.get() && !may_be_plain(schema) {
             let message = format!("`{key}` is no secret here, so nothing keeps it out of logs");
             let finding = Finding::warning(NOT_SECRET, node.span, message);
             self.push(finding.help("say under `secrets` where it comes from, and write `${{ secrets.… }}` here"));
@@ -65,9 +68,22 @@ fn schema_is_secret(schema: &Value) -> bool {
     schema.get(SCHEMA_MARK).is_some() || variants(schema).iter().any(|s| s.get(SCHEMA_MARK).is_some())
 }
 
+/// Whether what stands there need not be a secret.
+pub(super) fn may_be_plain(schema: &Value) -> bool {
+    schema.get(PLAIN_MARK).is_some() || variants(schema).iter().any(|s| s.get(PLAIN_MARK).is_some())
+}
+
+/// A schema that takes any value, with secrets in it.
+pub(super) fn takes_anything(schema: &Value) -> bool {
+    may_be_plain(schema) && variants(schema).iter().all(|s| kinds(s).next().is_none())
+}
+
 /// Whether a secret would come to a place that is not made for one.
 fn exposes(found: &Type, schema: &Value) -> bool {
     static ANY: Value = Value::Null;
+    if takes_anything(schema) {
+        return false;
+    }
     match found {
         Type::Secret => !schema_is_secret(schema),
         Type::List(items) => {

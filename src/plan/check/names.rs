@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::Value;
 
 use super::codes::{CALL, MAYBE_MISSING, NAME, SYNTAX, TOO_EARLY, TYPE, WRAPPED_WHEN};
-use super::fits::{of_kind, property, tainted};
+use super::fits::{of_kind, property, tainted, takes_anything};
 use super::shape::meant;
 use super::{Work, steps};
 use crate::diag::{Finding, nearest};
@@ -333,6 +333,7 @@ impl<'a> Work<'a> {
                 for entry in entries {
                     // A key that is misspelt has its finding; its value is that of the one that was meant.
                     let inner = schema.and_then(|s| match property(s, &entry.key) {
+                        None if takes_anything(s) => Some(s),
                         None if s.get("additionalProperties") == Some(&Value::Bool(false)) => {
                             let known = s.get("properties").and_then(Value::as_object).into_iter().flatten();
                             property(s, meant(entries, &entry.key, known.map(|(k, _)| k.as_str()))?)
@@ -343,7 +344,10 @@ impl<'a> Work<'a> {
                 }
             }
             Kind::List(items) => {
-                let inner = schema.map(|s| of_kind(s, "array").get("items").unwrap_or(&ANY));
+                let inner = schema.map(|s| of_kind(s, "array")).map(|s| match s.get("items") {
+                    None if takes_anything(s) => s,
+                    found => found.unwrap_or(&ANY),
+                });
                 items.iter().for_each(|i| self.templates(i, inner, key, place));
             }
             Kind::Text(text) if text.contains("${{") => match &*self.parse(text) {

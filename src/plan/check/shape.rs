@@ -14,7 +14,7 @@ use crate::diag::{Finding, nearest};
 use crate::document::{Entry, Kind, Node};
 use crate::plan::schema;
 use crate::quantity;
-use crate::secret::SCHEMA_MARK;
+use crate::secret::{PLAIN_MARK, SCHEMA_MARK};
 
 /// What a value is, as a message names it.
 #[derive(Clone, Copy)]
@@ -358,7 +358,8 @@ impl Work<'_> {
             let finding = Finding::error(WRONG_VALUE, node.span, format!("{what} is empty, expected a text"));
             return self.push(finding);
         }
-        if schema.get(SCHEMA_MARK).is_some() && !self.literals.get() && !text.is_empty() {
+        let secret = schema.get(SCHEMA_MARK).is_some() && schema.get(PLAIN_MARK).is_none();
+        if secret && !self.literals.get() && !text.is_empty() {
             let finding = Finding::warning(LITERAL_SECRET, node.span, format!("{what} stands here for all to read"));
             self.push(finding.conceal().help(
                 "say under `secrets` where it comes from, like `pw: { env: PW }`, and write `${{ secrets.pw }}` here",

@@ -7,7 +7,7 @@ pub const ALL: &[Explanation] = &[
     Explanation {
         code: codes::EXPOSED,
         title: "a secret where it would be seen",
-        text: "Arguments of programs stand in the process list, paths and subjects in logs and mails. What is made from a secret is a secret too. Secrets go into passwords, and into `env` and `stdin` of a command.",
+        text: "Arguments of programs stand in the process list, paths and subjects in logs and mails. What is made from a secret is a secret too. Secrets go into passwords, into `env` and `stdin` of a command, and into what `http` sends.",
         wrong: r#"version: 1
 name: night
 secrets: { pw: { env: PW } }
