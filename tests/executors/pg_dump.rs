@@ -280,7 +280,7 @@ fn words_for_pg_dump_never_lead_it_elsewhere() {
     psql("postgres", &format!("CREATE DATABASE {}_other", world.db()));
     let other = format!("{}_other", world.db());
     let elsewhere = world.path("elsewhere");
-    // A plain dump has no snapshot that would keep it from another database.
+    // The snapshot would keep it from another database, with words that nobody understands; nothing keeps it from a file.
     for (words, says) in [
         (vec![other.as_str()], "the name of a database"),
         (vec!["--no-owner", other.as_str()], "the name of a database"),
