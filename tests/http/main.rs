@@ -2,6 +2,9 @@
 //! good server does not give. Run by `tests/sandbox cargo test`.
 
 mod answers;
+#[path = "../executors/world.rs"]
+#[expect(dead_code, reason = "the tests of executors use the rest")]
+mod base;
 mod plans;
 mod redirects;
 mod secrets;

@@ -3,42 +3,18 @@
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+pub use crate::base::Run;
 
 /// What must be seen nowhere: a path of an address, a token, a password. A parser of addresses writes some of its letters
 /// otherwise.
 pub const PATH: &str = "canary-Wombat{7}|<é>\"";
 pub const TOKEN: &str = "canary-Quokka/58+\"&";
 pub const PASSWORD: &str = "canary-Numbat:3 'ä";
-
-/// What a run gave.
-pub struct Run {
-    pub code: Option<i32>,
-    pub said: String,
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        let said = format!("{out}{}", String::from_utf8_lossy(&output.stderr));
-        Self { code: output.status.code(), said }
-    }
-}
-
-impl Run {
-    pub fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.said);
-        self
-    }
-
-    pub fn says(self, text: &str) -> Self {
-        assert!(self.said.contains(text), "`{text}` is not in\n{}", self.said);
-        self
-    }
-}
 
 /// A folder that goes with the test.
 pub struct World {
