@@ -7,7 +7,7 @@ use super::output::Terms;
 use super::{input, run};
 use crate::diag;
 use crate::files;
-use crate::journal::{Found, Past, Picked, Shelf};
+use crate::journal::{self, Found, Past, Picked, Shelf};
 use crate::plan;
 use crate::run::{default_logs, folder_of_runs};
 use crate::steps::REGISTRY;
@@ -21,6 +21,8 @@ pub struct Sought {
     pub params: Vec<(String, String)>,
     /// The plan was named by its name, which may be wrong.
     pub by_name: bool,
+    /// No plan and no folder was named: every plan of the state folder is meant.
+    pub everywhere: bool,
 }
 
 /// Finds the runs of a plan file or a plan's name; without either those of every plan. Findings are said where there are
@@ -39,12 +41,12 @@ pub fn seek(
     match plan {
         None => {
             let shelves = Shelf::all(&logs).map_err(|e| unreadable(&logs, &e))?;
-            Ok(Sought { place: logs, shelves, params: plain(param)?, by_name: false })
+            Ok(Sought { place: logs, shelves, params: plain(param)?, by_name: false, everywhere: dir.is_none() })
         }
         Some(name) if is_name(name) => {
             let place = logs.join(name);
             let shelves = vec![Shelf::new(name, &place)];
-            Ok(Sought { place, shelves, params: plain(param)?, by_name: true })
+            Ok(Sought { place, shelves, params: plain(param)?, by_name: true, everywhere: false })
         }
         Some(file) => of_file(Path::new(file), dir, param, terms),
     }
@@ -69,7 +71,8 @@ pub fn seek_run(
     if let (Some(name), Some(place), true) = (name, full.parent(), plan.is_none() && dir.is_none() && full.is_dir()) {
         let plan = place.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let shelves = vec![Shelf::new(plan, place)];
-        let sought = Sought { place: place.to_path_buf(), shelves, params: Vec::new(), by_name: false };
+        let sought =
+            Sought { place: place.to_path_buf(), shelves, params: Vec::new(), by_name: false, everywhere: false };
         return Ok((sought, name));
     }
     Ok((seek(plan, dir, &[], Some(terms))?, word.to_owned()))
@@ -101,7 +104,7 @@ fn of_file(file: &Path, dir: Option<&Path>, param: &[String], terms: Option<&Ter
         })?,
     };
     let params = given.iter().map(|(name, value)| (name.clone(), shown(&value.to_json()))).collect();
-    Ok(Sought { shelves: vec![Shelf::new(name, &place)], place, params, by_name: false })
+    Ok(Sought { shelves: vec![Shelf::new(name, &place)], place, params, by_name: false, everywhere: false })
 }
 
 /// `-p` without a plan that could say what types there are.
@@ -143,12 +146,20 @@ impl Sought {
         Ok(runs)
     }
 
-    /// The run that a word means: its id, the beginning of one, or `last`.
+    /// The run that a word means: its id, the beginning of one, or `last`, which is never a run of `runplan verify` or
+    /// `runplan restore`. `command` is what was called, like `runplan resume`, for hints.
     ///
     /// # Errors
-    /// There is none, or more than one.
-    pub fn one(&self, word: &str) -> Result<Found<'_>, Failure> {
-        match Found::pick(word, self.runs()?) {
+    /// There is none, or more than one; without a plan, the newest run is one that keeps its logs elsewhere.
+    pub fn one(&self, word: &str, command: &str) -> Result<Found<'_>, Failure> {
+        let mut runs = self.runs()?;
+        if word == "last" && !self.by_name {
+            let of_command = |found: &Found<'_>| found.open("").is_some_and(|past| past.is_of_command());
+            let first = runs.iter().position(|found| !of_command(found)).unwrap_or(runs.len());
+            runs.drain(..first);
+            self.check_elsewhere(runs.first(), command)?;
+        }
+        match Found::pick(word, runs) {
             Picked::One(found) => Ok(found),
             Picked::Several(all) => {
                 let failure = Failure::usage(format!("{} runs begin with `{word}`", all.len()));
@@ -168,15 +179,45 @@ impl Sought {
         }
     }
 
+    /// Without a plan, refuses to take `newest` for the last run where a plan that keeps its logs elsewhere ran later.
+    fn check_elsewhere(&self, newest: Option<&Found<'_>>, command: &str) -> Result<(), Failure> {
+        if !self.everywhere {
+            return Ok(());
+        }
+        let shelves = journal::noted_shelves(&files::state_dir(&run::environment()));
+        // A folder that is gone or closed to us has no run to offer.
+        let later = Shelf::runs(&shelves).unwrap_or_default().into_iter().next();
+        let started_at = |found: &Found<'_>| found.open("").and_then(|past| past.started_at);
+        let Some(later) = later.filter(|later| newest.is_none_or(|newest| started_at(later) > started_at(newest)))
+        else {
+            return Ok(());
+        };
+        let file = later.open("").and_then(|past| past.plan_file).unwrap_or_else(|| "FILE".to_owned());
+        let (run, plan, dir) = (&later.run, &later.shelf.plan, later.shelf.dir.display());
+        let text = format!("the newest run is {run} of plan `{plan}`, which keeps its logs in `{dir}`");
+        Err(Failure::usage(text).hint(format!("name the plan: `{command} --plan {}`", shell_word(&file))))
+    }
+
     /// Whether a run has the parameters that were asked for. One that cannot be read may have them.
     pub fn wants(&self, past: &Past) -> bool {
+        let own = self.by_name || self.everywhere || !past.is_of_command();
         past.problem.is_some()
-            || self.params.iter().all(|(name, value)| past.params.get(name).is_some_and(|v| shown(v) == *value))
+            || own && self.params.iter().all(|(name, value)| past.params.get(name).is_some_and(|v| shown(v) == *value))
     }
 
     /// Where nothing was found.
     pub fn nothing(&self) -> String {
         format!("`{}` has none", self.place.display())
+    }
+}
+
+/// A word as a shell takes it.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

@@ -24,7 +24,7 @@ const ANEW: &str = "run the plan anew";
 pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     distinct(&args.report)?;
     let (sought, word) = past::seek_run(&args.run, args.plan.as_deref(), args.dir.as_deref(), terms)?;
-    let found = sought.one(&word)?;
+    let found = sought.one(&word, "runplan resume")?;
     let Some(past) = found.open(&host()) else { return Err(no_run(&found)) };
     if let Some(done) = stopped(&past)? {
         terms.say(&done);
@@ -94,12 +94,9 @@ pub fn offer(dir: &Path, checked: &Checked, end: End) -> Option<String> {
 /// The command that goes on with the run of this folder. In the user's state folder its id is enough.
 fn command(dir: &Path, run: &str) -> String {
     let known = dir.parent().and_then(Path::parent) == Some(&default_logs(&environment()));
-    let dir = dir.to_string_lossy();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@".contains(c);
     match known {
         true => format!("runplan resume {run}"),
-        false if dir.chars().all(plain) => format!("runplan resume {dir}"),
-        false => format!("runplan resume '{}'", dir.replace('\'', "'\\''")),
+        false => format!("runplan resume {}", past::shell_word(&dir.to_string_lossy())),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{input, plan_path, resume, signals};
 use crate::cancel::Cancel;
 use crate::diag;
 use crate::event::{Pick, Reader};
+use crate::files;
 use crate::journal::{self, Journal};
 use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
@@ -118,7 +119,11 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         stop: Cancel::new(),
         abort: Cancel::new(),
         readers,
-        open_journal: Box::new(|dir| Journal::create(dir).map(|j| j as Arc<dyn Reader>)),
+        open_journal: Box::new(|dir| {
+            // Only `last` without a plan reads it, and a run does not depend on that.
+            let _ = journal::note_run(&files::state_dir(&environment()), dir);
+            Journal::create(dir).map(|j| j as Arc<dyn Reader>)
+        }),
         subject_of: journal::subject_of,
         exit_code: exit::of_run,
     }

@@ -1,6 +1,7 @@
 //! `runplan status`: whether the last good run of a plan is young enough.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -11,15 +12,18 @@ use super::output::Terms;
 use super::past::{self, Sought};
 use super::run::host;
 use crate::journal::{Health, Past, State, Verdict};
+use crate::quantity::Span;
 
 /// The version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
+/// How old the last good run may be, unless `--max-age` says otherwise: a day and two hours.
+const MAX_AGE: Span = Span(Duration::from_secs(26 * 3600));
+
 /// Says how a plan is.
 pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
-    if args.max_age.is_none() && args.format != StatusFormat::Prometheus {
-        return Err(Failure::usage("how old may the last good run be?").hint("write it, like `--max-age 26h`"));
-    }
+    // Metrics without a limit are not judged.
+    let limit = args.max_age.or_else(|| (args.format != StatusFormat::Prometheus).then_some(MAX_AGE));
     let sought = match past::seek(Some(&args.plan), args.dir.as_deref(), &args.param, Some(terms)) {
         // Who watches sees standard output alone.
         Err(failure) if args.format == StatusFormat::Text => {
@@ -34,7 +38,7 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
     let (health, verdict) = match sought.runs() {
         Ok(runs) => {
             let health = Health::of(&runs, &host(), |past| sought.wants(past));
-            let limit = args.max_age.map(|span| (span.0.as_secs_f64(), span.to_string()));
+            let limit = limit.map(|span| (span.0.as_secs_f64(), span.to_string()));
             let mut verdict = health.judge(Utc::now(), limit.as_ref().map(|(most, said)| (*most, said.as_str())));
             if runs.is_empty() {
                 verdict.text += &format!(": {}", sought.nothing());
@@ -46,7 +50,7 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
             (Health::default(), Verdict { ok: false, age_seconds: None, text: failure.text + &hint })
         }
     };
-    let max_age = args.max_age.map(|span| span.0.as_secs_f64());
+    let max_age = limit.map(|span| span.0.as_secs_f64());
     let text = match args.format {
         StatusFormat::Text => line(&who, &verdict, &health, max_age),
         StatusFormat::Json => {
@@ -61,8 +65,7 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
     };
     let failed = |e: std::io::Error| Failure { exit: Exit::State, text: e.to_string(), hint: None };
     terms.print(&text).map_err(failed)?;
-    // Metrics without a limit are nothing to judge.
-    let fine = verdict.ok || (args.format == StatusFormat::Prometheus && args.max_age.is_none());
+    let fine = verdict.ok || limit.is_none();
     Ok(if fine { Exit::Done } else { Exit::Failed })
 }
 

@@ -5,6 +5,7 @@
 //! A folder without its closing event is a run that goes on, or one that was killed.
 
 mod course;
+mod elsewhere;
 mod ends;
 mod health;
 mod past;
@@ -12,6 +13,7 @@ mod shelf;
 mod write;
 
 pub use course::{Course, Hold, Target};
+pub use elsewhere::{note_run, noted_shelves};
 pub use health::{Health, Verdict, age};
 pub use past::{Past, State, subject_of};
 pub use shelf::{Found, Picked, Shelf};

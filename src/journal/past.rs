@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EVENTS;
 use super::ends::Ends;
-use crate::event::{Event, Fact, Outcome, Resumes, SCHEMA_VERSION, Subject};
+use crate::event::{Basis, Event, Fact, Outcome, Resumes, SCHEMA_VERSION, Subject};
 use crate::files;
 use crate::step::Failure;
 
@@ -46,6 +46,8 @@ impl State {
 pub struct Past {
     pub run: String,
     pub plan: String,
+    /// The plan file with its folder, or the name of what is not a file: `<stdin>`, `runplan verify`.
+    pub plan_file: Option<String>,
     pub host: Option<String>,
     pub result: State,
     pub started_at: Option<DateTime<Utc>>,
@@ -108,6 +110,7 @@ impl Past {
         let mut past = Self {
             run,
             plan: plan.to_owned(),
+            plan_file: None,
             host: None,
             result: State::Unknown,
             started_at,
@@ -152,12 +155,24 @@ impl Past {
                 return true;
             }
             Some(Line::Event(event)) => {
-                if let Fact::RunStarted { host, pid: process, dry_run, params, left_out, resumes, .. } = event.fact {
+                if let Fact::RunStarted {
+                    host,
+                    pid: process,
+                    dry_run,
+                    params,
+                    left_out,
+                    resumes,
+                    plan_file,
+                    basis,
+                    ..
+                } = event.fact
+                {
                     if dry_run {
                         return false;
                     }
                     pid = Some(process).filter(|_| host == here);
                     self.started_at = Some(event.time);
+                    self.plan_file = Some(located(plan_file, basis.as_deref()));
                     self.host = Some(host);
                     self.params = params;
                     self.left_out = left_out;
@@ -203,6 +218,11 @@ impl Past {
         true
     }
 
+    /// Whether a command made its plan, as `runplan verify` and `runplan restore` do.
+    pub fn is_of_command(&self) -> bool {
+        self.plan_file.as_ref().is_some_and(|file| file.starts_with(COMMAND))
+    }
+
     /// Whether it did all that the plan asks, or all but what the plan allows to fail. One that left out steps at the
     /// command line's word is no proof.
     pub fn is_good(&self) -> bool {
@@ -242,6 +262,19 @@ impl Past {
         parts.extend(self.resumes.as_ref().map(|r| format!("goes on with {}", r.run)));
         // What a program printed may be in it.
         parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}
+
+/// How the plans of commands are named, as no file is.
+const COMMAND: &str = "runplan ";
+
+/// A plan file as its run named it, with the folder in which that was started.
+fn located(file: String, basis: Option<&Basis>) -> String {
+    match basis {
+        Some(basis) if !file.starts_with(COMMAND) && !file.starts_with('<') => {
+            Path::new(&basis.dir).join(file).to_string_lossy().into_owned()
+        }
+        _ => file,
     }
 }
 

@@ -25,7 +25,7 @@ fn a_log_is_printed_as_it_was_written() {
     logs("20200101T000000Z-bbab").ends(2).says("did you mean `20200101T000000Z-bbbb`?");
     logs("2021").ends(2).says("the nearest are").says(&id);
     // Without a plan the user's state folder is meant, and a run there needs no plan.
-    world.runplan(&["logs", "last"]).ends(2).says("there is no run").says("add `--plan FILE`");
+    world.runplan(&["logs", "last"]).ends(2).says("which keeps its logs in").says("plan.yaml`");
     world.write("other.yaml", &PLAN.replace("logs: { dir: logs, keep: 20 }\n", ""));
     world.runplan(&["other.yaml", "-q"]).ends(0);
     world.runplan(&["logs", "last"]).ends(0).says("run of plan night (other.yaml)".trim_start_matches("run "));

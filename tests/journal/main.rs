@@ -2,6 +2,7 @@
 
 mod history;
 mod keep;
+mod last;
 mod logs;
 mod report;
 mod status;

@@ -236,5 +236,6 @@ fn what_cannot_be_gone_on_with_is_refused_in_a_sentence() {
     world.resume(&[]).ends(2).says("its plan came from standard input");
     next_second();
     run(&["verify", "nowhere.zip"]).ends(1);
-    world.resume(&[]).ends(2).says("it was made by `runplan verify`");
+    world.resume(&[]).ends(2).says("its plan came from standard input");
+    world.resume(&["--plan", "verify"]).ends(2).says("it was made by `runplan verify`");
 }

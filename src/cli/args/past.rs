@@ -80,7 +80,7 @@ pub struct StatusArgs {
     /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan
     #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
     pub plan: String,
-    /// How old the last good run may be, like `26h`; needed but for `--format prometheus`
+    /// How old the last good run may be, like `2d` or `90m` [default: 26h; none for `--format prometheus`]
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<Span>,
     /// The folder of logs to look in: holds a folder for each plan
