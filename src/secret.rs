@@ -31,18 +31,19 @@ pub const PLAIN_MARK: &str = "x-runplan-plain";
 pub struct Secret {
     value: Option<Arc<SecretString>>,
     shown: Option<Arc<str>>,
+    origin: Option<Arc<str>>,
 }
 
 impl Secret {
     /// A secret whose value is at hand.
     pub fn new(value: impl Into<String>) -> Self {
         let value: String = value.into();
-        Self { value: Some(Arc::new(SecretString::from(value))), shown: None }
+        Self { value: Some(Arc::new(SecretString::from(value))), shown: None, origin: None }
     }
 
     /// A secret whose value was not fetched.
     pub fn sealed() -> Self {
-        Self { value: None, shown: None }
+        Self { value: None, shown: None, origin: None }
     }
 
     /// The same secret, a text that has others in it, with what may be shown of it: [`MASK`] stands in place of each.
@@ -54,6 +55,17 @@ impl Secret {
     /// What may be shown of a text that has secrets in it, if it is more than a secret alone.
     pub fn shown(&self) -> Option<&str> {
         self.shown.as_deref()
+    }
+
+    /// The same secret with where it came from, like the name of a variable: for messages.
+    #[must_use]
+    pub fn with_origin(self, origin: &str) -> Self {
+        Self { origin: Some(origin.into()), ..self }
+    }
+
+    /// Where it came from, if that is known; never its value.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
     }
 
     /// Whether the value was not fetched.
@@ -107,8 +119,8 @@ impl MaybeSecret {
     }
 }
 
-/// Reads what a deserializer of ours gives under the newtype name [`TOKEN`]: the value, none when it is sealed, and what
-/// may be shown. Other deserializers give a text.
+/// Reads what a deserializer of ours gives under the newtype name [`TOKEN`]: the value, none when it is sealed, what
+/// may be shown, and where it came from. Other deserializers give a text.
 pub(crate) fn handed_over<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MaybeSecret, D::Error> {
     struct Parts;
     impl<'de> Visitor<'de> for Parts {
@@ -122,7 +134,9 @@ pub(crate) fn handed_over<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<MaybeSecret, A::Error> {
             let value: Option<Option<String>> = parts.next_element()?;
             let shown: Option<Option<String>> = parts.next_element()?;
-            let secret = value.flatten().map_or_else(Secret::sealed, Secret::new);
+            let origin: Option<Option<String>> = parts.next_element()?;
+            let mut secret = value.flatten().map_or_else(Secret::sealed, Secret::new);
+            secret.origin = origin.flatten().map(Into::into);
             Ok(MaybeSecret::Secret(match shown.flatten() {
                 Some(shown) => secret.showing(&shown),
                 None => secret,

@@ -203,6 +203,7 @@ pub(super) fn open(touch: &Touch, path: &Path) -> Result<Archive<File>, StepErro
 /// The manifest and the place of the dump among the entries, after the dump was read to its end.
 fn checked(touch: &Touch, path: &Path, password: Option<&[u8]>) -> Result<(Manifest, usize), StepError> {
     let mut archive = open(touch, path)?;
+    super::verify::check_password(&mut archive, path, password)?;
     let bad = |why: String| StepError::new(format!("`{}` cannot be restored: {why}", path.display()));
     let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
     let find = |name: &str| names.iter().position(|n| n == name);

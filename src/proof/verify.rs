@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::folder::Folder;
-use crate::archive::read::{Archive, Item};
+use crate::archive::read::{Archive, Item, Refused};
 use crate::archive::{self, Record};
 use crate::files;
 use crate::postgres::rows;
@@ -110,6 +110,10 @@ fn entries(
         failed.note("encryption", format!("its record says {}, and that is not so", record.encryption));
     }
     let password = password.map(str::as_bytes);
+    // Of an archive that was changed, the changed bytes may be those that the password is checked by.
+    if failed.0.len() == usize::from(record.is_none()) {
+        check_password(&mut archive, path, password)?;
+    }
     let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
     let manifest = match names.iter().position(|n| n == MANIFEST) {
         None => None,
@@ -188,6 +192,26 @@ fn entries(
     let none = |m: &Manifest| !m.dump.ends_with(".sql") && m.evidence.iter().all(|e| e.tables.is_empty());
     let counted = tables > 0 || manifest.as_ref().is_none_or(none);
     Ok(record.map(|record| Verified { record, manifest, entries: names.len() as u64, tables, rows, counted }))
+}
+
+/// Whether the password fits, as far as the first entry that takes one tells.
+///
+/// # Errors
+/// It does not, or there is none.
+pub(super) fn check_password(
+    archive: &mut Archive<File>,
+    path: &Path,
+    password: Option<&[u8]>,
+) -> Result<(), StepError> {
+    let Some(index) = archive.entries().iter().position(Item::encrypted) else { return Ok(()) };
+    match (archive.read(index, password), password) {
+        (Err(Refused::Password { .. }), Some(_)) => Err(StepError::wrong_password(path)),
+        (Err(Refused::Password { .. }), None) => {
+            Err(StepError::new(format!("`{}` is encrypted, and no password was given", path.display())).hint(PASSWORD))
+        }
+        // What else is wrong with it is found where it is read.
+        _ => Ok(()),
+    }
 }
 
 fn text(archive: &mut Archive<File>, index: usize, password: Option<&[u8]>) -> Result<Vec<u8>, String> {

@@ -2,7 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
+
+use crate::secret::Secret;
 
 /// What kind of failure it was: whether trying again may help, and how the run reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum Class {
     Cancelled,
     /// A program ended with this exit status.
     Exit(i32),
+    /// The password of an archive does not fit.
+    Password,
     /// In a dry run: the question needs a secret that a dry run does not fetch.
     Sealed,
 }
@@ -70,6 +75,24 @@ impl StepError {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The failure to open the archive at `path` with a password that does not fit.
+    pub fn wrong_password(path: &Path) -> Self {
+        let hint = "use the password that the archive was made with: `--password-env` or `--password-file`, or the secret \
+                    of the step";
+        Self::new(format!("`{}`: wrong password", path.display())).class(Class::Password).hint(hint)
+    }
+
+    /// The same failure; that of a password that does not fit says where the password came from.
+    #[must_use]
+    pub fn with_password_origin(mut self, password: Option<&Secret>) -> Self {
+        if self.class == Class::Password
+            && let Some(origin) = password.and_then(Secret::origin)
+        {
+            self.what = format!("{} (from {origin})", self.what);
+        }
         self
     }
 

@@ -112,7 +112,8 @@ impl Step for PgRestore {
 
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let password = work.password.as_ref().map(|p| touch.open(p));
-        let source = Source::open(touch, &work.archive, password).await?;
+        let source = Source::open(touch, &work.archive, password).await;
+        let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?;
         let restored = proof::restore(touch, &source, &work.target).await?;
         touch
             .log()

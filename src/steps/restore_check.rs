@@ -143,7 +143,8 @@ impl Step for RestoreCheck {
             return Ok(Output { checked: false, tables: 0, rows: 0, objects: 0, seconds: 0.0 });
         }
         let password = work.password.as_ref().map(|p| touch.open(p));
-        let source = Source::open(touch, &work.archive, password).await?;
+        let source = Source::open(touch, &work.archive, password).await;
+        let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?;
         let restored = match work.into {
             Into::Database => into(touch, &source, work.database.clone(), work.jobs).await,
             Into::Scratch => scratch(touch, &source, &work.database, work.jobs).await,

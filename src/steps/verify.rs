@@ -79,6 +79,7 @@ impl Step for Verify {
         let verifying = tokio::task::spawn_blocking(move || {
             let password = work.password.as_ref().map(|p| own.open(p).to_owned());
             proof::verify(&own, &work.archive, password.as_deref())
+                .map_err(|e| e.with_password_origin(work.password.as_ref()))
         });
         let verified = verifying.await.map_err(|e| StepError::because("reading the archive", &e))??;
         let (tables, rows) = (verified.tables, verified.rows);

@@ -189,7 +189,11 @@ impl<'de> Deserializer<'de> for Value {
         match self {
             Self::Secret(secret) if name == secret::TOKEN => {
                 let part = |text: Option<&str>| text.map_or(Self::Null, Self::from);
-                visitor.visit_newtype_struct(Self::List(vec![part(secret.expose()), part(secret.shown())]))
+                visitor.visit_newtype_struct(Self::List(vec![
+                    part(secret.expose()),
+                    part(secret.shown()),
+                    part(secret.origin()),
+                ]))
             }
             other if name == secret::TOKEN => other.deserialize_any(visitor),
             other => visitor.visit_newtype_struct(other),

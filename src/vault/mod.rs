@@ -50,6 +50,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> Result<Found, VaultError> {
     let missing = |why: String| VaultError { name: name.to_owned(), why };
     let mut warnings = Vec::new();
+    let origin = origin_of(source);
     let value = match (&source.env, &source.file, &source.command) {
         (Some(variable), None, None) => env
             .get(variable)
@@ -71,7 +72,16 @@ pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> R
         warnings
             .push(format!("the secret `{name}` has fewer than four characters: masking it may mask other text too"));
     }
-    Ok(Found { secret: Secret::new(value), warnings })
+    Ok(Found { secret: Secret::new(value).with_origin(&origin), warnings })
+}
+
+/// Where the secret of a source comes from, for messages.
+fn origin_of(source: &Source) -> String {
+    match (&source.env, &source.file, &source.command) {
+        (Some(variable), ..) => variable.clone(),
+        (_, Some(file), _) => format!("the file `{file}`"),
+        (.., argv) => format!("the program `{}`", argv.iter().flatten().next().map_or("", String::as_str)),
+    }
 }
 
 fn without_line_end(mut text: String) -> String {

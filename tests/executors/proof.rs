@@ -308,7 +308,7 @@ fn no_flipped_bit_goes_unnoticed() {
     let wrong = world.runplan().args(["verify", "out/a.zip"]).env("RUNPLAN_ZIP_PASSWORD", "another").output();
     Run::from(wrong.expect("runs"))
         .ends(1)
-        .says("give the password that it was made with")
+        .says("use the password that the archive was made with")
         .never_says("do not rely")
         .never_says("another");
     let missing = world.runplan().args(["verify", "out/a.zip"]).env_remove("RUNPLAN_ZIP_PASSWORD").output();
