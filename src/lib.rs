@@ -36,6 +36,7 @@
 //! | [`files`] | listing, atomic publication, copy, delete inside a root, free space, locks |
 //! | [`vault`] | where a secret comes from, and fetching it |
 //! | [`postgres`] | connection settings and TLS, queries, identifiers, versions of server and tools |
+//! | [`dump`] | the formats of pg_dump: table of contents, data blocks, SQL; the manifest; what a dump says that it holds |
 //! | [`mail`] | SMTP settings, a message, sending it |
 //! | [`web`] | HTTP: an address, a request, the way to the server, its answer |
 //! | [`archive`] | the zip engine: compression, AES-256, records, reading back |
@@ -51,6 +52,7 @@ pub mod cancel;
 pub mod cli;
 pub mod diag;
 pub mod document;
+pub mod dump;
 pub mod event;
 pub mod files;
 pub mod journal;

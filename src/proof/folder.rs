@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::verify::counted;
-use crate::postgres::rows::Rows;
-use crate::postgres::toc::Toc;
-use crate::postgres::{FOLDER, Manifest, TOC};
+use crate::dump::rows::Rows;
+use crate::dump::toc::Toc;
+use crate::dump::{FOLDER, Manifest, TOC};
 
 /// The largest table of contents that is read, in bytes.
 const MOST: u64 = 256 << 20;

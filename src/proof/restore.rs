@@ -9,9 +9,10 @@ use tokio_postgres::Client;
 use zeroize::Zeroizing;
 
 use crate::archive::read::Archive;
+use crate::dump::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
 use crate::files;
 use crate::postgres::evidence::{self, Evidence};
-use crate::postgres::{self, FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest, Settings};
+use crate::postgres::{self, Settings};
 use crate::process::{self, Ended, Input, Job};
 use crate::step::{Look, Progress, StepError, Touch, Unit};
 

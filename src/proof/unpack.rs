@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use super::restore::{Source, open};
+use crate::dump::FOLDER;
 use crate::files::{self, Spool};
-use crate::postgres::FOLDER;
 use crate::process::{self, Guard};
 use crate::quantity::Size;
 use crate::step::{Progress, StepError, Touch, Unit};

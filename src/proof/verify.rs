@@ -7,11 +7,10 @@ use std::path::Path;
 use super::folder::Folder;
 use crate::archive::read::{Archive, Item, Refused};
 use crate::archive::{self, Record};
+use crate::dump::rows;
+use crate::dump::toc::{Entry, Toc, Unread};
+use crate::dump::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
 use crate::files;
-use crate::postgres::rows;
-use crate::postgres::toc::{Entry, Toc, Unread};
-use crate::postgres::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
-
 use crate::step::{Look, StepError, Touch};
 
 /// What was found good.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Work;
 use crate::archive::{self, Content, Record, Sealed, Server};
-use crate::postgres::Manifest;
+use crate::dump::Manifest;
 use crate::postgres::evidence::Evidence;
 use crate::step::{StepError, Touch};
 

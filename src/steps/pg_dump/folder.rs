@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::stream::{Sink, Ticks, failure};
 use crate::cancel::Reason;
+use crate::dump::toc::{Toc, Unread};
+use crate::dump::{FOLDER, TOC};
 use crate::files::{Arrival, Inflow, Spool};
-use crate::postgres::toc::{Toc, Unread};
-use crate::postgres::{FOLDER, TOC};
 use crate::process::{self, Job};
 use crate::step::{Class, Log, Progress, StepError, Touch, Unit};
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use super::Params;
+use crate::dump::toc::{self, Toc};
 use crate::postgres::evidence::{self, Evidence};
-use crate::postgres::toc::Toc;
 use crate::postgres::{self, Pattern, Settings};
 use crate::step::{StepError, Touch};
 
@@ -78,7 +78,7 @@ impl Snapshot {
     /// # Errors
     /// The server does not let it be measured.
     pub async fn measure(&self, toc: &Toc, depth: Depth) -> Result<Evidence, StepError> {
-        let place = |e: &postgres::toc::Entry| (e.schema.clone().unwrap_or_default(), e.name.clone());
+        let place = |e: &toc::Entry| (e.schema.clone().unwrap_or_default(), e.name.clone());
         let tables = toc.of("TABLE DATA").filter(|e| e.data).map(place).collect();
         self.all(tables, toc.of("SEQUENCE SET").map(place).collect(), depth).await
     }

@@ -19,10 +19,11 @@ use serde_json::Value as Json;
 use tokio_postgres::Client;
 
 use crate::archive;
+use crate::dump::toc::Toc;
+use crate::dump::{FOLDER, TOC};
 use crate::files::Spool;
+use crate::postgres::Settings;
 use crate::postgres::evidence::Evidence;
-use crate::postgres::toc::Toc;
-use crate::postgres::{FOLDER, Settings, TOC};
 use crate::process::{self, Job};
 use crate::quantity::{Rate, Span};
 use crate::step::{Check, Class, Fault, Look, Preflight, Preview, Probe, Step, StepError, Touch, Upcoming};

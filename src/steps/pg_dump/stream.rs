@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::manner::{Manner, Paced};
 use crate::archive::{Bare, Pipe, Sealed, Writer};
-use crate::postgres::toc::{Blocks, Toc, Unread};
+use crate::dump::toc::{Blocks, Toc, Unread};
 use crate::process::{self, Job};
 use crate::quantity::Size;
 use crate::step::{Class, Progress, StepError, Touch, Unit};

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::evidence::Evidence;
+use crate::postgres::evidence::Evidence;
 
 /// The name of the entry.
 pub const MANIFEST: &str = "manifest.json";
