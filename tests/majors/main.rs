@@ -1,0 +1,209 @@
+//! One server of each major version that PostgreSQL still maintains, old and new programs against it, and a database of
+//! everything. `RUNPLAN_SANDBOX_PG=17 tests/sandbox cargo test --test majors` picks the major version of the server.
+
+#[path = "../smtp/mod.rs"]
+#[expect(dead_code, reason = "the tests of mail use the rest")]
+mod smtp;
+#[path = "../executors/world.rs"]
+#[expect(dead_code, reason = "the tests of the executors use the rest")]
+mod world;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use smtp::Server;
+use world::{PASSWORD, Run, World, psql};
+
+/// A database of everything, and what removes its subscription, which would keep the database from being dropped.
+struct Everything {
+    world: World,
+}
+
+impl Everything {
+    fn new() -> Self {
+        let world = World::with_database();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/majors/everything.sql");
+        let mut command = Command::new("psql");
+        command.args(["-Xq", "-v", "ON_ERROR_STOP=1", "-d", world.db(), "-f", script]);
+        let output = command.output().expect("psql: run `tests/sandbox cargo test`");
+        let everything = Self { world };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        everything
+    }
+
+    /// Runs a plan of one dump in a format, by a program, and of what proves it.
+    fn dump(&self, format: &str, program: &str) -> Run {
+        let jobs = if format == "directory" { ", jobs: 2" } else { "" };
+        let archive = format!("out/{format}.zip");
+        self.world.run(
+            &format!(
+                "secrets: {{ zip: {{ env: TEST_ZIP }} }}\nsteps:\n\
+                 \x20 - {{ id: dump, uses: pg_dump, timeout: 1h, with: {{ format: {format}{jobs}{program}, evidence: checksums, archive: {{ path: {archive}, password: '${{{{ secrets.zip }}}}' }} }} }}\n\
+                 \x20 - {{ id: read, uses: verify, timeout: 1h, with: {{ archive: {archive}, password: '${{{{ secrets.zip }}}}' }} }}\n\
+                 \x20 - {{ id: check, uses: restore_check, timeout: 1h, with: {{ archive: {archive}, password: '${{{{ secrets.zip }}}}', into: cluster }} }}\n"
+            ),
+            &[],
+        )
+    }
+
+    /// Restores an archive into a new database, and gives the database's name.
+    fn restore(&self, format: &str) -> Restored {
+        let name = format!("{}_{format}", self.world.db());
+        let mut command = self.world.runplan();
+        command.args(["restore", &format!("out/{format}.zip"), "--into", &name, "--create"]);
+        let run: Run = command.env("RUNPLAN_ZIP_PASSWORD", PASSWORD).output().expect("the binary runs").into();
+        let restored = Restored(name);
+        run.ends(0);
+        restored
+    }
+}
+
+impl Drop for Everything {
+    fn drop(&mut self) {
+        drop_subscriptions(self.world.db());
+    }
+}
+
+/// A database that goes with the test.
+struct Restored(String);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        drop_subscriptions(&self.0);
+        psql("postgres", &format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.0));
+    }
+}
+
+fn drop_subscriptions(database: &str) {
+    let names = psql(
+        database,
+        "SELECT quote_ident(subname) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE datname = current_database()",
+    );
+    for name in names.lines() {
+        psql(database, &format!("DROP SUBSCRIPTION {name}"));
+    }
+}
+
+/// All lines of a dump of a database by the stock program of the server's version, sorted: rows of a table that is
+/// partitioned by the hash of an enum lie in other partitions after a restore, which `pg_dump` allows for.
+fn stock_dump(database: &str) -> Vec<String> {
+    let mut command = Command::new("pg_dump");
+    command.args(["--restrict-key=same", "--no-password", database]).env("PGTZ", "UTC");
+    command.env("PGOPTIONS", "-c bytea_output=hex");
+    let output = command.output().expect("pg_dump");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut lines: Vec<String> = String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+fn assert_alike(format: &str, source: &[String], restored: &[String]) {
+    let missing: Vec<_> = source.iter().filter(|l| restored.binary_search(l).is_err()).take(5).collect();
+    let new: Vec<_> = restored.iter().filter(|l| source.binary_search(l).is_err()).take(5).collect();
+    assert!(source == restored, "{format}: missing {missing:#?}, new {new:#?}");
+}
+
+/// The major version of the server.
+fn server_major() -> u32 {
+    let number: u32 = psql("postgres", "SHOW server_version_num").parse().expect("a number");
+    number / 10_000
+}
+
+/// A program of another major version.
+fn program(name: &str, major: u32) -> PathBuf {
+    let all = std::env::var_os("RUNPLAN_TEST_PG_PROGRAMS").expect("all majors: run `tests/sandbox cargo test`");
+    let path = PathBuf::from(all).join(major.to_string()).join("bin").join(name);
+    assert!(path.is_file(), "{} is missing", path.display());
+    path
+}
+
+#[test]
+fn every_format_of_a_database_of_everything_restores_as_it_was() {
+    let everything = Everything::new();
+    let source = stock_dump(everything.world.db());
+    assert!(source.len() > 2_000, "the database of everything has {} lines", source.len());
+    for format in ["custom", "plain", "directory"] {
+        everything.dump(format, "").ends(0);
+        let restored = everything.restore(format);
+        assert_alike(format, &source, &stock_dump(&restored.0));
+    }
+}
+
+#[test]
+fn a_newer_pg_dump_serves_an_older_server() {
+    if server_major() == 18 {
+        // There is no newer one yet; the other four majors run this test to its end.
+        return;
+    }
+    let everything = Everything::new();
+    let newest = program("pg_dump", 18);
+    let world = &everything.world;
+    everything.dump("custom", &format!(", program: {}", newest.display())).ends(0);
+    let restored = everything.restore("custom");
+    assert_alike("custom by 18", &stock_dump(world.db()), &stock_dump(&restored.0));
+}
+
+#[test]
+fn an_older_pg_dump_is_refused_before_it_writes() {
+    if server_major() == 14 {
+        // There is no older one that is maintained; the other four majors run this test to its end.
+        return;
+    }
+    let world = World::with_database();
+    world.sql("CREATE TABLE here (id int)");
+    let old = server_major() - 1;
+    let step = format!(
+        "steps:\n  - {{ id: dump, uses: pg_dump, timeout: 1h, with: {{ program: {}, file: out/old.dump }} }}\n",
+        program("pg_dump", old).display()
+    );
+    let run = world.run(&step, &[]).ends(1);
+    run.says(&format!("version {old}.")).says(&format!("version {}", server_major()));
+    assert_eq!(world.names("out"), Vec::<String>::new());
+}
+
+#[test]
+fn the_nightly_plan_keeps_two_of_three_nights_and_doctor_finds_all_well() {
+    let world = World::with_database();
+    world.sql(
+        "CREATE TABLE exemplo_vacuo (id bigserial PRIMARY KEY, codigo text);
+         INSERT INTO exemplo_vacuo (codigo) SELECT 'ITEM-' || g FROM generate_series(1, 5000) g;
+         DELETE FROM exemplo_vacuo WHERE id % 5 = 0",
+    );
+    let plan = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/plans/nightly.yaml")).expect("the plan");
+    world.write("nightly.yaml", plan);
+    std::fs::create_dir(world.path("share")).expect("a share");
+    let server = Server::start(&["--tls", "starttls", "--login", "backup:mail password"]);
+    let run = |arguments: &[&str]| -> Run {
+        let mut command = world.runplan();
+        command.args(arguments).arg("nightly.yaml").env("RUNPLAN_ZIP_PASSWORD", PASSWORD);
+        command.env("RUNPLAN_SMTP_PASSWORD", "mail password").args(["-p", "smtp_host=127.0.0.1"]);
+        command.args([
+            "-p",
+            &format!("smtp_port={}", server.port),
+            "-p",
+            &format!("smtp_ca={}", server.ca_file().display()),
+        ]);
+        let (backups, share) = (world.path("backups"), world.path("share"));
+        command.args([
+            "-p",
+            &format!("backup_dir={}", backups.display()),
+            "-p",
+            &format!("copy_dir={}", share.display()),
+        ]);
+        command.args(["-p", "keep=2"]).output().expect("the binary runs").into()
+    };
+    std::fs::create_dir(world.path("backups")).expect("a folder");
+    run(&["doctor"]).ends(0);
+    run(&["-n"]).ends(0).says("VACUUM (FULL, ANALYZE)");
+    run(&[]).ends(0).says("VACUUM (FULL, ANALYZE), no record of a VACUUM");
+    run(&[]).ends(0).says("last VACUUM was 0 days ago");
+    run(&[]).ends(0);
+    for dir in ["backups", "share"] {
+        let archives = world.names(dir).into_iter().filter(|n| n.ends_with(".zip")).count();
+        assert_eq!(archives, 2, "{dir}: {:?}", world.names(dir));
+    }
+    assert_eq!(
+        world.sql("SELECT tabela_nome || ' ' || tipo_vacuum FROM controle_vacuum"),
+        "exemplo_vacuo FULL ANALYZE"
+    );
+}
