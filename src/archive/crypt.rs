@@ -28,27 +28,58 @@ pub struct Crypt {
     pub verifier: [u8; 2],
 }
 
-impl Crypt {
+/// The keys of one entry: one to encrypt, one to authenticate, and two bytes by which a reader sees a wrong password.
+pub struct Keys {
+    bytes: Zeroizing<[u8; 66]>,
+    /// Bytes of each of the two keys.
+    length: usize,
+}
+
+impl Keys {
     /// The keys that a password and a salt give, of twice the length of the salt.
+    ///
+    /// # Panics
+    /// The salt is longer than 16 bytes.
+    pub fn derive(password: &[u8], salt: &[u8]) -> Self {
+        let length = 2 * salt.len();
+        let mut bytes = Zeroizing::new([0u8; 66]);
+        pbkdf2::pbkdf2_hmac::<Sha1>(password, salt, 1000, &mut bytes[..2 * length + 2]);
+        Self { bytes, length }
+    }
+
+    /// Two bytes by which a reader sees a wrong password.
+    pub fn verifier(&self) -> [u8; 2] {
+        [self.bytes[2 * self.length], self.bytes[2 * self.length + 1]]
+    }
+}
+
+impl Crypt {
+    /// The keys that a password and a salt give, in use.
     ///
     /// # Panics
     /// The salt has neither 8 nor 12 nor 16 bytes.
     pub fn new(password: &[u8], salt: &[u8]) -> Self {
-        let length = 2 * salt.len();
-        let mut keys = Zeroizing::new([0u8; 66]);
-        let keys = &mut keys[..2 * length + 2];
-        pbkdf2::pbkdf2_hmac::<Sha1>(password, salt, 1000, keys);
+        Self::with_keys(&Keys::derive(password, salt))
+    }
+
+    /// Keys in use for one entry from its first byte.
+    ///
+    /// # Panics
+    /// The keys are of a salt that has neither 8 nor 12 nor 16 bytes.
+    pub fn with_keys(keys: &Keys) -> Self {
+        let length = keys.length;
         let mut counter = [0u8; 16];
         counter[0] = 1;
-        let (key, counter) = (&keys[..length], &counter);
+        let (key, counter) = (&keys.bytes[..length], &counter);
         let cipher = match length {
             16 => Ctr128LE::new_from_slices(key, counter).map(Cipher::Short),
             24 => Ctr128LE::new_from_slices(key, counter).map(Cipher::Middle),
             _ => Ctr128LE::new_from_slices(key, counter).map(Cipher::Long),
         };
         let cipher = cipher.expect("a salt of 8, 12 or 16 bytes");
-        let mac = Hmac::<Sha1>::new_from_slice(&keys[length..2 * length]).expect("HMAC takes a key of any length");
-        Self { cipher, mac, verifier: [keys[2 * length], keys[2 * length + 1]] }
+        let mac =
+            Hmac::<Sha1>::new_from_slice(&keys.bytes[length..2 * length]).expect("HMAC takes a key of any length");
+        Self { cipher, mac, verifier: keys.verifier() }
     }
 
     fn apply(&mut self, data: &mut [u8]) {

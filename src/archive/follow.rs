@@ -11,9 +11,9 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use super::crypt::{CODE, Crypt, SALT};
+use super::keys::Salted;
 use crate::cancel::Cancel;
 
 /// Bytes read at a time.
@@ -22,7 +22,7 @@ const PIECE: usize = 256 * 1024;
 /// What the writer tells.
 enum Word {
     /// Salt and password check of an entry stand here, its ciphertext behind them.
-    Salt(u64, String),
+    Salt(u64, String, Salted),
     /// Its authentication code stands here.
     Code(u64),
     /// All bytes before this place were written.
@@ -37,18 +37,17 @@ pub struct Follower {
 
 impl Follower {
     /// Follows the writer of `file`, which stands at its beginning. `again` is the same file, opened for reading.
-    pub fn new(file: File, again: File, password: Option<Zeroizing<String>>, cancel: Cancel) -> Self {
+    pub fn new(file: File, again: File, cancel: Cancel) -> Self {
         let (words, told) = unbounded();
-        let reading =
-            Reading { file, again, password, cancel, at: 0, hash: Sha256::new(), open: None, piece: vec![0; PIECE] };
+        let reading = Reading { file, again, cancel, at: 0, hash: Sha256::new(), open: None, piece: vec![0; PIECE] };
         Self { words, thread: thread::spawn(move || reading.follow(&told)) }
     }
 
     // Who has failed hears nothing any more, and says why at the end.
 
-    /// An encrypted entry's data will begin here.
-    pub fn salt(&self, at: u64, name: &str) {
-        let _ = self.words.send(Word::Salt(at, name.to_owned()));
+    /// An encrypted entry's data will begin here, with this salt.
+    pub fn salt(&self, at: u64, name: &str, salted: Salted) {
+        let _ = self.words.send(Word::Salt(at, name.to_owned(), salted));
     }
 
     /// Its ciphertext ends here.
@@ -74,7 +73,6 @@ impl Follower {
 struct Reading {
     file: File,
     again: File,
-    password: Option<Zeroizing<String>>,
     cancel: Cancel,
     at: u64,
     hash: Sha256,
@@ -93,10 +91,10 @@ impl Reading {
                 continue;
             };
             self.flush(to)?;
-            while let Some(word) = places.pop_front_if(|w| matches!(w, Word::Salt(at, _) | Word::Code(at) if *at < to))
+            while let Some(word) = places.pop_front_if(|w| matches!(w, Word::Salt(at, ..) | Word::Code(at) if *at < to))
             {
                 match word {
-                    Word::Salt(at, name) => self.begin(at, name)?,
+                    Word::Salt(at, name, salted) => self.begin(at, name, &salted)?,
                     Word::Code(at) => self.end(at)?,
                     Word::Written(_) => {}
                 }
@@ -147,15 +145,14 @@ impl Reading {
         Ok(bytes)
     }
 
-    fn begin(&mut self, at: u64, name: String) -> io::Result<()> {
+    fn begin(&mut self, at: u64, name: String, salted: &Salted) -> io::Result<()> {
         self.read(at)?;
         let salt = self.take::<SALT>()?;
         let verifier = self.take::<2>()?;
-        let crypt = Crypt::new(self.password.as_ref().map_or(&[], |p| p.as_bytes()), &salt);
-        if verifier != crypt.verifier {
-            return Err(io::Error::other(format!("the entry `{name}` does not know its password")));
+        if salt != salted.salt || verifier != salted.keys.verifier() {
+            return Err(io::Error::other(format!("the salt of the entry `{name}` is not the one that was written")));
         }
-        self.open = Some((crypt, name));
+        self.open = Some((Crypt::with_keys(&salted.keys), name));
         Ok(())
     }
 

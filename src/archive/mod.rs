@@ -10,6 +10,7 @@ pub mod crypt;
 pub mod deflate;
 mod follow;
 pub mod frame;
+mod keys;
 mod level;
 mod outs;
 mod pipe;

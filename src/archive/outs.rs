@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use super::Settings;
 use super::follow::Follower;
+use super::keys::Salted;
 use super::sealed::{Made, Sealed, failed};
 use super::through::{self, Sum};
 use crate::cancel::Cancel;
@@ -21,6 +21,8 @@ use crate::step::{StepError, Touch};
 
 /// After so many bytes they are flushed and read back, so that the end has less to wait for.
 const FLUSH: u64 = 16 << 20;
+/// The same after so many encrypted entries, however small they are.
+const UNREAD: u32 = 10_000;
 
 /// Files that are only ever appended to, with the hash of all that was written.
 pub(super) struct Outs {
@@ -31,6 +33,8 @@ pub(super) struct Outs {
     /// How many bytes were written.
     pub at: u64,
     flushed: u64,
+    /// Entries begun since then, whose keys are kept for reading them back.
+    unread: u32,
     /// The same as `at`, for whoever watches.
     written: Arc<AtomicU64>,
     touch: Touch,
@@ -44,12 +48,7 @@ struct Place {
 }
 
 impl Place {
-    fn create(
-        touch: &Touch,
-        path: &Path,
-        mounted: bool,
-        password: Option<Zeroizing<String>>,
-    ) -> Result<Self, StepError> {
+    fn create(touch: &Touch, path: &Path, mounted: bool) -> Result<Self, StepError> {
         let dir = super::folder(path);
         super::unused(touch.look(), path)?;
         if mounted {
@@ -59,7 +58,7 @@ impl Place {
         let begin = || {
             let partial = Partial::create(touch, path)?;
             let again = File::open(partial.path())?;
-            let follower = Follower::new(partial.file().try_clone()?, again, password, touch.cancel().clone());
+            let follower = Follower::new(partial.file().try_clone()?, again, touch.cancel().clone());
             let file = BufWriter::with_capacity(64 * 1024, partial.file().try_clone()?);
             Ok(Self { path: path.to_path_buf(), partial, file, follower })
         };
@@ -89,7 +88,7 @@ impl Outs {
     ///
     /// # Errors
     /// None could be begun.
-    pub fn create(touch: &Touch, settings: &Settings, password: Option<&Zeroizing<String>>) -> Result<Self, StepError> {
+    pub fn create(touch: &Touch, settings: &Settings) -> Result<Self, StepError> {
         let (places, failed) = (Vec::new(), Vec::new());
         let mut outs = Self {
             places,
@@ -97,12 +96,13 @@ impl Outs {
             hash: Sha256::new(),
             at: 0,
             flushed: 0,
+            unread: 0,
             written: Arc::default(),
             touch: touch.again(),
         };
         for (number, path) in settings.paths().enumerate() {
             let mounted = settings.require_mount && number > 0;
-            match Place::create(touch, path.as_ref(), mounted, password.cloned()) {
+            match Place::create(touch, path.as_ref(), mounted) {
                 Ok(place) => outs.places.push(place),
                 Err(error) => outs.failed.push(error),
             }
@@ -121,10 +121,10 @@ impl Outs {
         self.each("writing", |place| place.file.write_all(data))?;
         self.at += data.len() as u64;
         self.written.store(self.at, Ordering::Relaxed);
-        if self.at - self.flushed >= FLUSH {
+        if self.at - self.flushed >= FLUSH || self.unread >= UNREAD {
+            (self.unread, self.flushed) = (0, self.at);
             let at = self.at;
             self.each("writing", |place| place.file.flush().map(|()| place.follower.written(at)))?;
-            self.flushed = at;
         }
         Ok(())
     }
@@ -134,9 +134,10 @@ impl Outs {
         Arc::clone(&self.written)
     }
 
-    /// An encrypted entry's data will begin here.
-    pub fn salt(&self, at: u64, name: &str) {
-        self.places.iter().for_each(|p| p.follower.salt(at, name));
+    /// An encrypted entry's data will begin here, with this salt.
+    pub fn salt(&mut self, at: u64, name: &str, salted: &Salted) {
+        self.places.iter().for_each(|p| p.follower.salt(at, name, salted.clone()));
+        self.unread += 1;
     }
 
     /// Its ciphertext ends here.

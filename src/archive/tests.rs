@@ -283,10 +283,11 @@ fn a_fault_of_the_encoder_is_seen_only_when_it_is_unpacked_again() {
     }
 }
 
-/// What another implementation would be given: no chance in it.
-fn fixed() -> super::zip::Chance {
-    let now = || chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("a time").into();
-    super::zip::Chance { salt: || Ok(*b"sixteen of salt."), now }
+/// Makes a writer give the same bytes each time: the same salt, the same time.
+fn fix(writer: &mut Writer) {
+    writer.now = || chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("a time").into();
+    let password = writer.keys.as_ref().map(|k| k.password().to_owned().into());
+    writer.keys = password.map(|p| Box::new(super::keys::KeySource::new(p, || Ok(*b"sixteen of salt."))));
 }
 
 /// Gives what it has in pieces of a size.
@@ -308,7 +309,7 @@ fn the_same_input_settings_and_salt_give_the_same_bytes() {
         let path = dir.path().join(format!("{workers}.zip"));
         let mut writer =
             Writer::create(&touch(), &settings(&path, Encryption::Aes256, Compression::Deflate)).expect("a writer");
-        writer.chance = fixed();
+        fix(&mut writer);
         writer.pipeline = super::pipeline::Pipeline::new(super::codec::Codec::Fast, workers).expect("a pipeline");
         writer.entry("a.dump", &mut Pieces(&data, piece), &mut |_| {}).expect("an entry");
         writer.entry("manifest.json", &mut Cursor::new(b"{}"), &mut |_| {}).expect("an entry");

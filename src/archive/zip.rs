@@ -7,6 +7,7 @@ use chrono::{DateTime, Local};
 use super::codec::Chunk;
 use super::crypt::{Crypt, SALT};
 use super::frame::{self, Entry};
+use super::keys::KeySource;
 use super::outs::Outs;
 use super::pipeline::{Pipeline, Take};
 use super::sealed::Sealed;
@@ -15,12 +16,6 @@ use super::{Encryption, Settings, Verify};
 use crate::cancel::Cancel;
 use crate::step::{StepError, Touch};
 
-/// What differs from one archive to the next though its content is the same.
-pub(super) struct Chance {
-    pub salt: fn() -> Result<[u8; SALT], StepError>,
-    pub now: fn() -> DateTime<Local>,
-}
-
 /// An archive that is being written, as `<path>.partial`. Dropped before its end, it leaves nothing.
 pub struct Writer {
     outs: Outs,
@@ -28,9 +23,10 @@ pub struct Writer {
     /// What went into each, when it is to be unpacked again.
     sums: Option<Vec<Sum>>,
     pub(super) pipeline: Pipeline,
-    pub(super) chance: Chance,
+    pub(super) now: fn() -> DateTime<Local>,
     method: u16,
-    password: Option<zeroize::Zeroizing<String>>,
+    /// None when nothing is encrypted.
+    pub(super) keys: Option<Box<KeySource>>,
     cancel: Cancel,
 }
 
@@ -76,15 +72,15 @@ impl Writer {
             return Err(StepError::new("the archive is to be encrypted and its password is empty"));
         }
         settings.unused(touch.look())?;
-        let outs = Outs::create(touch, settings, password.as_ref())?;
+        let outs = Outs::create(touch, settings)?;
         Ok(Self {
             outs,
             entries: Vec::new(),
             sums: (settings.verify == Verify::Full).then(Vec::new),
             pipeline: Pipeline::new(settings.codec(), settings.workers())?,
-            chance: Chance { salt: random, now: Local::now },
+            now: Local::now,
             method: settings.method(),
-            password,
+            keys: password.map(|password| Box::new(KeySource::new(password, random))),
             cancel: touch.cancel().clone(),
         })
     }
@@ -111,21 +107,18 @@ impl Writer {
             size: 0,
             packed: 0,
             method: self.method,
-            encrypted: self.password.is_some(),
-            time: (self.chance.now)(),
+            encrypted: self.keys.is_some(),
+            time: (self.now)(),
         };
         let mut head = entry.local();
         entry.data = entry.header + head.len() as u64;
         let mut crypt = None;
-        if let Some(password) = &self.password {
-            let salt = (self.chance.salt)()?;
-            let fresh = Crypt::new(password.as_bytes(), &salt);
-            head.extend(salt);
-            head.extend(fresh.verifier);
-            crypt = Some(fresh);
-        }
-        if crypt.is_some() {
-            self.outs.salt(entry.data, name);
+        if let Some(keys) = &mut self.keys {
+            let salted = keys.next()?;
+            head.extend(salted.salt);
+            head.extend(salted.keys.verifier());
+            self.outs.salt(entry.data, name, &salted);
+            crypt = Some(Crypt::with_keys(&salted.keys));
         }
         self.outs.put(&head)?;
         let mut packing = Packing { outs: &mut self.outs, crypt, summed: self.sums.is_some(), crc: 0 };
@@ -134,7 +127,7 @@ impl Writer {
             sums.push(Sum { name: name.to_owned(), size: entry.size, crc: packing.crc });
         }
         // AE-2 keeps no checksum of the plain text.
-        entry.crc = if self.password.is_some() { 0 } else { packing.crc };
+        entry.crc = if self.keys.is_some() { 0 } else { packing.crc };
         let code = packing.crypt.map(Crypt::code);
         if code.is_some() {
             self.outs.code();
@@ -157,7 +150,7 @@ impl Writer {
         let start = self.outs.at;
         self.entries.iter().try_for_each(|entry| self.outs.put(&entry.central()))?;
         self.outs.put(&frame::end(self.entries.len() as u64, start, self.outs.at))?;
-        let password = self.password.as_ref().map(|p| p.as_bytes());
+        let password = self.keys.as_ref().map(|k| k.password().as_bytes());
         self.outs.seal(self.sums.as_deref(), password)
     }
 }

@@ -47,7 +47,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Arrival>,
+    /// Complete files that nobody reads yet, oldest first.
+    complete: VecDeque<Arrival>,
+    /// Files that are still written and that nobody reads yet, oldest first: at most one a worker of the writer.
+    growing: VecDeque<Arrival>,
     /// Whoever writes has ended.
     over: bool,
     /// Everything was taken in after that, or the listener gave up.
@@ -125,8 +128,10 @@ impl Inflow {
             if let Some(why) = &state.failed {
                 return Err(io::Error::other(why.clone()));
             }
-            let whole = state.waiting.iter().position(|a| a.complete.load(Ordering::Acquire));
-            if let Some(arrival) = state.waiting.remove(whole.unwrap_or(0)) {
+            if let Some(arrival) = state.complete.pop_front() {
+                return Ok(Some(arrival));
+            }
+            if let Some(arrival) = state.growing.pop_front() {
                 return Ok(Some(arrival));
             }
             if state.heard {
@@ -227,7 +232,7 @@ impl Listener {
             cancel,
             shared: Arc::clone(&self.shared),
         };
-        self.shared.state().waiting.push_back(arrival);
+        self.shared.state().growing.push_back(arrival);
         self.shared.news.notify_all();
         Ok(())
     }
@@ -237,14 +242,12 @@ impl Listener {
         let Some(complete) = self.growing.remove(name) else { return Ok(()) };
         complete.store(true, Ordering::Release);
         let mut state = self.shared.state();
-        let many = state.waiting.len() > HELD;
-        let stored = state.waiting.iter().position(|a| a.name == name).filter(|_| many);
-        let arrival = stored.and_then(|at| state.waiting.remove(at));
+        let at = state.growing.iter().position(|a| a.name == name);
+        let Some(arrival) = at.and_then(|at| state.growing.remove(at)) else { return Ok(()) };
+        let many = state.complete.len() >= HELD;
         drop(state);
-        if let Some(arrival) = arrival {
-            let stored = self.store(arrival)?;
-            self.shared.state().waiting.push_back(stored);
-        }
+        let arrival = if many { self.store(arrival)? } else { arrival };
+        self.shared.state().complete.push_back(arrival);
         self.shared.news.notify_all();
         Ok(())
     }
