@@ -14,6 +14,10 @@ pub enum Reason {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP.
+    Hangup,
+    /// SIGQUIT.
+    Quit,
     /// The time allowed has passed.
     Deadline,
     /// Another target failed and the plan says `fail_fast`.

@@ -7,6 +7,7 @@ mod docs;
 mod doctor;
 mod exit;
 mod explain;
+mod hardening;
 mod history;
 mod init;
 mod input;
@@ -24,6 +25,7 @@ mod validate;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -36,7 +38,17 @@ use output::Terms;
 
 /// Runs the program with these arguments, its own name first.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    hardening::harden();
     crate::run::quiet_panics();
+    std::panic::catch_unwind(AssertUnwindSafe(|| start(argv))).unwrap_or_else(|_| {
+        let place = crate::run::last_panic();
+        // Nobody is left to tell where standard error is closed.
+        let _ = writeln!(std::io::stderr(), "error: internal error at {place}; please report it");
+        ExitCode::from(Exit::Failed.code())
+    })
+}
+
+fn start(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
     if let Some(text) = complete::answer(&argv) {
         // A shell that has stopped listening is told nothing.

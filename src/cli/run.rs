@@ -6,7 +6,7 @@ use super::aims::{Aims, aims};
 use super::args::{Format, RunArgs};
 use super::exit::{self, Exit, Failure};
 use super::output::Terms;
-use super::{input, plan_path, resume, signals};
+use super::{hardening, input, plan_path, resume, signals};
 use crate::cancel::Cancel;
 use crate::diag;
 use crate::event::{Pick, Reader};
@@ -135,7 +135,8 @@ pub fn on_runtime<T, F: Future<Output = T>>(request: Request, work: impl FnOnce(
         let text = format!("the system does not let the run start: {error}");
         Failure { exit: Exit::Failed, text, hint: None }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(cannot)?;
+    let refused = |text| Failure { exit: Exit::Failed, text, hint: None };
+    let runtime = hardening::runtime().map_err(refused)?;
     let ended = runtime.block_on(async {
         signals::listen(&request.stop, &request.abort)?;
         Ok(work(request).await)

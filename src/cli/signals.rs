@@ -2,7 +2,7 @@
 
 use crate::cancel::{Cancel, Reason};
 
-/// Listens for SIGINT, SIGTERM and SIGHUP (Ctrl-C on Windows) as long as the runtime lives.
+/// Listens for SIGINT, SIGTERM, SIGQUIT and SIGHUP (Ctrl-C on Windows) as long as the runtime lives.
 ///
 /// # Errors
 /// The system does not let us listen.
@@ -23,6 +23,7 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -33,6 +34,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -41,7 +43,8 @@ impl Signals {
             _ = self.interrupt.recv() => Reason::Interrupt,
             _ = self.terminate.recv() => Reason::Terminate,
             // The terminal or session went away: the same as being told to end.
-            _ = self.hangup.recv() => Reason::Terminate,
+            _ = self.hangup.recv() => Reason::Hangup,
+            _ = self.quit.recv() => Reason::Quit,
         }
     }
 }

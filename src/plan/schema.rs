@@ -117,7 +117,7 @@ fn step(registry: &Registry) -> Value {
             "when": { "type": ["boolean", "string"], "description": "A boolean, or an expression that gives one, without `${{ }}`." },
             "retry": of::<Retry>(),
             "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration",
-                         "description": "How long one attempt may take, like `2h`." },
+                         "description": "How long one attempt may take, like `2h`. Without it a step has no limit, and a handler `5m`." },
             "continue_on_error": { "type": "boolean", "default": false, "description": "Whether the run goes on when the step fails; the failure is then a warning." },
             "tags": { "type": "array", "items": { "type": "string" }, "description": "Words for `--tags` and `--skip-tags`." }
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Input, Job, Running, start};
+use super::{Input, Job, Running, start_unguarded};
 use crate::step::{StepError, Touch};
 
 /// Nothing is ever written to its standard input, which ends with this program. That closes its handles one after the
@@ -32,5 +32,5 @@ pub fn guard(touch: &Touch, dir: &Path) -> Result<Guard, StepError> {
         quiet: true,
         ..Job::default()
     };
-    Ok(Guard { _shell: start(touch, &job, false)? })
+    Ok(Guard { _shell: start_unguarded(touch, &job, false)? })
 }

@@ -4,10 +4,11 @@
 mod guard;
 mod locate;
 pub mod nice;
+mod orphans;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::step::{Class, Env, Probe, StepError, Touch};
 
 pub use guard::{Guard, guard};
 pub use locate::locate;
+pub use orphans::Guarded;
+use orphans::stand_by;
 
 /// How long a program may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -68,6 +71,8 @@ pub struct Running {
     readers: Vec<tokio::task::JoinHandle<()>>,
     /// Somebody reads the standard output to its end.
     piped: bool,
+    /// Kills it should this program be killed.
+    _guarded: Option<Guarded>,
 }
 
 /// How long a program may take to say its version.
@@ -80,10 +85,10 @@ const ASKING: Duration = Duration::from_secs(10);
 pub async fn version(probe: &Probe, program: &str) -> Result<String, StepError> {
     let look = probe.look();
     let mut command = Command::new(program);
-    command.arg("--version").env_clear().envs(&*look.env).stdin(Stdio::null()).kill_on_drop(true);
+    command.arg("--version").env_clear().envs(&*look.env).stdin(Stdio::null());
     let cancel = look.cancel.child(Some(ASKING));
     let output = tokio::select! {
-        output = command.output() => output.map_err(|e| unstartable(program, &e))?,
+        output = output(command) => output.map_err(|e| unstartable(program, &e))?,
         _ = cancel.cancelled() => return Err(match look.cancel.is_cancelled() {
             true => StepError::cancelled(),
             false => StepError::new(format!("`{program} --version` gave no answer in {} s", ASKING.as_secs())),
@@ -91,6 +96,20 @@ pub async fn version(probe: &Probe, program: &str) -> Result<String, StepError> 
     };
     let said = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
     if output.status.success() { Ok(said) } else { Err(StepError::new(format!("`{program} --version` failed"))) }
+}
+
+/// What a program prints, which is killed should this one be killed or stop waiting.
+///
+/// # Errors
+/// It cannot be started or waited for.
+pub async fn output(mut command: Command) -> std::io::Result<Output> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Without a shell to guard it, it is waited for all the same.
+    let ready = stand_by().ok();
+    let child = command.spawn()?;
+    let number = child.id().and_then(|id| i32::try_from(id).ok());
+    let _guarded = ready.zip(number).map(|(ready, number)| ready.guard(number, false));
+    child.wait_with_output().await
 }
 
 fn unstartable(program: &str, error: &std::io::Error) -> StepError {
@@ -119,8 +138,25 @@ pub struct Ended {
 /// # Errors
 /// The program cannot be started.
 pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError> {
+    let ready = stand_by();
+    let mut running = start_unguarded(touch, job, pipe)?;
+    match ready {
+        Ok(ready) => running._guarded = running.group.map(|group| ready.guard(group, true)),
+        Err(error) => touch.log().debug(format!("the program would outlive a killed run: {error}")),
+    }
+    Ok(running)
+}
+
+/// Starts a program that ends by itself when this one ends.
+fn start_unguarded(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError> {
     let (program, arguments) = job.argv.split_first().ok_or_else(|| StepError::new("there is no program to run"))?;
     let mut command = Command::new(program);
+    #[cfg(unix)]
+    if let Some(path) = locate(touch.look(), program, &job.env, job.cwd.as_deref()).filter(|_| !program.contains('/')) {
+        // With a whole path the system's fast way to start a program is taken (posix_spawn); else this process is forked.
+        command = Command::new(path);
+        command.arg0(program);
+    }
     command.args(arguments).env_clear().envs(&job.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.stdin(if matches!(job.stdin, Input::None) { Stdio::null() } else { Stdio::piped() });
     if let Some(cwd) = &job.cwd {
@@ -176,7 +212,7 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
         let quiet = job.quiet;
         readers.push(tokio::spawn(lines(stdout, move |line| if quiet { log.debug(&line) } else { log.info(&line) })));
     }
-    Ok(Running { child, group, tail, readers, piped: pipe })
+    Ok(Running { child, group, tail, readers, piped: pipe, _guarded: None })
 }
 
 impl Running {

@@ -1,19 +1,29 @@
 //! One attempt at a step: decided and done in a task of its own, and what its error means.
 
 use std::panic;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::emit::Emitter;
 use super::stopped;
 use crate::cancel::{Cancel, Reason};
-use crate::event::{Fact, StepRef};
+use crate::event::{Fact, Section, StepRef};
 use crate::plan::{RetryOn, StepPlan};
+use crate::quantity::Span;
 use crate::step::{Class, Entry, Look, Status, StepError, Touch};
 use crate::value::Value;
 
 /// How long a step that was told to stop may take to clean up before it is given up.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long an attempt of a handler may take where the plan does not say: a mail server that never answers must not keep a
+/// run from its end.
+const HANDLER_TIMEOUT: Span = Span(Duration::from_secs(300));
+
+/// How long one attempt of a step may take. Handlers always have a limit.
+pub fn time_limit(section: Section, step: &StepPlan) -> Option<Span> {
+    step.timeout.or((section != Section::Steps).then_some(HANDLER_TIMEOUT))
+}
 
 /// Decides and does one attempt, in a task of its own so that a panic in an executor is a failed step and no more.
 pub async fn once(
@@ -63,10 +73,10 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// What an attempt's error means once it is known whether it was told to stop.
-pub fn judge(error: StepError, step: &StepPlan, cancel: &Cancel, limit: &Cancel) -> (Status, StepError) {
+pub fn judge(error: StepError, time: Option<Span>, cancel: &Cancel, limit: &Cancel) -> (Status, StepError) {
     match (cancel.reason(), limit.reason()) {
         (Some(Reason::Deadline), None) => {
-            let limit = step.timeout.map(|t| t.to_string()).unwrap_or_default();
+            let limit = time.map(|t| t.to_string()).unwrap_or_default();
             let mut said = StepError::new(format!("the step's timeout of {limit} passed")).class(Class::Timeout);
             if error.class != Class::Cancelled {
                 said.what = format!("{}; {}", said.what, error.what);
@@ -98,10 +108,39 @@ pub fn chance() -> f64 {
     }
 }
 
+/// The place of the last panic.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
 /// Keeps the panic hook from printing a payload that may quote a secret: the failed step says it, masked.
 pub fn quiet_panics() {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         tracing::debug!("panic at {place}");
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }));
+}
+
+/// Where the program panicked last; empty if it did not.
+pub fn last_panic() -> String {
+    PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_has_a_limit_that_its_timeout_overrides() {
+        let step = |more: serde_json::Value| {
+            let mut json = serde_json::json!({ "uses": "command" });
+            json.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+            serde_json::from_value::<StepPlan>(json).expect("a step")
+        };
+        let seconds = |section, step: &StepPlan| time_limit(section, step).map(|t| t.0.as_secs());
+        let (plain, own) = (step(serde_json::json!({})), step(serde_json::json!({ "timeout": "15m" })));
+        for section in [Section::OnFailure, Section::OnSuccess, Section::Finally] {
+            assert_eq!([seconds(section, &plain), seconds(section, &own)], [Some(300), Some(900)], "{section:?}");
+        }
+        assert_eq!([seconds(Section::Steps, &plain), seconds(Section::Steps, &own)], [None, Some(900)]);
+    }
 }

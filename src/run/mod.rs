@@ -35,7 +35,7 @@ use crate::step::{Env, Failure, FailureKind, Level, Registry};
 use crate::value::{Map, Value};
 
 pub use aim::{Aim, Aims, Refused};
-pub use attempt::quiet_panics;
+pub use attempt::{last_panic, quiet_panics};
 pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
 pub use folder::{default_logs, folder_of_runs};
@@ -236,6 +236,8 @@ fn step_ref(section: Section, index: usize, step: &StepPlan, name: Option<String
 fn stopped(reason: Reason) -> (Failure, End) {
     let (kind, word, end) = match reason {
         Reason::Terminate => (FailureKind::Signal, "terminated by SIGTERM", End::Terminated),
+        Reason::Hangup => (FailureKind::Signal, "terminated by SIGHUP", End::Terminated),
+        Reason::Quit => (FailureKind::Signal, "terminated by SIGQUIT", End::Terminated),
         Reason::FailFast => {
             (FailureKind::Cancelled, "another target failed, and the plan says `fail_fast`", End::Failed)
         }

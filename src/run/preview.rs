@@ -1,8 +1,8 @@
 //! A dry run: each step's decision, and nothing done. It holds no leave to touch.
 
 use super::preflight::{self, Leave, lists};
-use super::scope;
 use super::steps::{Ready, Runner, UNSEEN};
+use super::{attempt, scope};
 use crate::cancel::Cancel;
 use crate::event::{Fact, Section, StepRef};
 use crate::plan::StepPlan;
@@ -108,7 +108,7 @@ impl Runner<'_> {
     ) -> Result<Preview, StepError> {
         let entry = self.request.registry.get(&step.uses);
         let entry = entry.ok_or_else(|| StepError::new(format!("there is no executor `{}`", step.uses)))?;
-        let look = self.look(reference, stop.child(step.timeout.map(|t| t.0)));
+        let look = self.look(reference, stop.child(attempt::time_limit(reference.section, step).map(|t| t.0)));
         Ok(entry.plan(with, &look).await?.preview)
     }
 

@@ -173,10 +173,11 @@ impl<'a> Runner<'a> {
             return failed(StepError::new(format!("there is no executor `{}`", step.uses)), 1);
         };
         let of = step.retry.as_ref().map_or(1, |r| r.attempts.max(1));
+        let time = attempt::time_limit(reference.section, step);
         let mut number = 1;
         loop {
             self.emitter.emit(Fact::StepStarted { step: reference.clone(), attempt: number });
-            let cancel = limit.child(step.timeout.map(|t| t.0));
+            let cancel = limit.child(time.map(|t| t.0));
             let look = self.look(reference, cancel.clone());
             let result = attempt::once(entry, with.clone(), look, &self.emitter, reference, number).await;
             let error = match result {
@@ -194,7 +195,7 @@ impl<'a> Runner<'a> {
                 }
                 Err(error) => error,
             };
-            let (status, error) = attempt::judge(error, step, &cancel, limit);
+            let (status, error) = attempt::judge(error, time, &cancel, limit);
             let worth = match &step.retry {
                 Some(retry) if limit.reason().is_none() => {
                     retry.errors.iter().any(|on| attempt::covers(*on, status, error.class))

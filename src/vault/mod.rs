@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cancel::Cancel;
+use crate::process;
 use crate::secret::Secret;
 use crate::step::Env;
 
@@ -111,10 +112,10 @@ fn exposed(_: &str, _: &str) -> Option<String> {
 async fn ask(argv: &[String], env: &Env, cancel: &Cancel) -> Result<String, String> {
     let (program, arguments) = argv.split_first().ok_or("`command` is empty")?;
     let mut command = tokio::process::Command::new(program);
-    command.args(arguments).env_clear().envs(env).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    command.args(arguments).env_clear().envs(env).stdin(std::process::Stdio::null());
     let cancel = cancel.child(Some(LIMIT));
     let output = tokio::select! {
-        output = command.output() => output.map_err(|e| format!("`{program}` cannot be started: {e}"))?,
+        output = process::output(command) => output.map_err(|e| format!("`{program}` cannot be started: {e}"))?,
         _ = cancel.cancelled() => return Err(format!("`{program}` gave no answer in {} s", LIMIT.as_secs())),
     };
     if !output.status.success() {

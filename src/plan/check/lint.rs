@@ -31,7 +31,9 @@ impl<'a> Work<'a> {
         for step in &self.steps {
             self.condition(step);
             self.retry(step);
-            if LONG.contains(&step.executor()) && !plan_limit && step.node.get("timeout").is_none() {
+            // A handler has a limit by default.
+            let limited = plan_limit || step.section != "steps" || step.node.get("timeout").is_some();
+            if LONG.contains(&step.executor()) && !limited {
                 let span = step.uses.map_or(step.node.span, |u| u.span);
                 let message = format!("{} has no `timeout`, and may wait for ever", step.label);
                 let finding = Finding::warning(NO_TIMEOUT, span, message);
@@ -119,6 +121,7 @@ impl<'a> Work<'a> {
         let errors = retry.value.get("errors").map(Node::items).unwrap_or_default();
         if let Some(word) = errors.iter().find(|e| e.text() == Some("timeout"))
             && step.node.get("timeout").is_none()
+            && step.section == "steps"
         {
             let finding =
                 Finding::warning(IDLE_RETRY, word.span, format!("{} has no `timeout` that could pass", step.label));
