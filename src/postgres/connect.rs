@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio_postgres::tls::TlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Settings, SslMode};
+use super::notices::Notices;
+use super::prepare::Purpose;
+use super::wire::{Address, Asked, Raw, Refused, Rule, Tls, Watched};
+use super::{Settings, SslMode, certificate};
 use crate::secret::Secret;
 use crate::step::{Class, Env, Look, StepError, Touch, chain};
 
@@ -59,6 +60,10 @@ impl Settings {
         put("PGSSLROOTCERT", self.sslrootcert.clone().or_else(|| if verify { system() } else { None }));
         put("PGCONNECT_TIMEOUT", self.connect_timeout.map(|t| t.0.as_secs().max(1).to_string()));
         put("PGAPPNAME", Some("runplan".to_owned()));
+        // What our own session refuses, libpq refuses too, from version 16 on; an older one is only started after ours.
+        let clear_text = rules(self.sslmode.unwrap_or_default(), self.is_here(), base).1.no_clear_text;
+        let refuse = clear_text.then(|| "!password".to_owned());
+        put("PGREQUIREAUTH", base.get("PGREQUIREAUTH").cloned().or(refuse));
         // What the program says is looked through for failures that pass, and those are known in one language.
         put("LC_MESSAGES", Some("C".to_owned()));
         env
@@ -70,46 +75,85 @@ impl Settings {
 /// # Errors
 /// The server cannot be reached, refuses, or its certificate does not fit.
 pub async fn connect(look: &Look, settings: &Settings) -> Result<Client, StepError> {
-    open(look, settings, true).await.map(|s| s.client)
+    open(look, settings, Purpose::Read).await.map(|s| s.client)
 }
 
 /// A session that may write, and what the server said beside its answers.
 pub struct Session {
     pub client: Client,
-    notices: Arc<Mutex<Vec<String>>>,
-    tls: MakeRustlsConnect,
+    notices: Arc<Mutex<Notices>>,
+    way: Way,
 }
 
 impl Session {
     /// Asks the server to break off what the session is doing, over a connection like the session's own.
     pub async fn break_off(&self) {
         // A server that cannot be asked is left to notice that the session is gone.
-        let _ = self.client.cancel_token().cancel_query(self.tls.clone()).await;
+        if let Ok((stream, tls)) = self.way.open(&Asked::nothing()).await {
+            let _ = self.client.cancel_token().cancel_query_raw(stream, tls).await;
+        }
     }
 
-    /// The warnings of the server since the last time they were taken.
+    /// The warnings of the server since the last time they were taken, a bounded number.
     pub fn take_warnings(&self) -> Vec<String> {
+        self.take_notices().texts()
+    }
+
+    /// The same with what they mean for a VACUUM.
+    pub fn take_notices(&self) -> Notices {
         std::mem::take(&mut self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Opens a session that may write.
+/// Opens a session for statements of ours that write.
 ///
 /// # Errors
 /// As [`connect`].
 pub async fn connect_rw(touch: &Touch, settings: &Settings) -> Result<Session, StepError> {
-    open(touch.look(), settings, false).await
+    open(touch.look(), settings, Purpose::Write).await
 }
 
-async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Session, StepError> {
+/// Opens a session for the plan's own statements.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_for_plan(touch: &Touch, settings: &Settings) -> Result<Session, StepError> {
+    open(touch.look(), settings, Purpose::Plan).await
+}
+
+/// The way to a server, to be taken more than once.
+#[derive(Clone)]
+struct Way {
+    address: Address,
+    host: String,
+    tls: MakeRustlsConnect,
+    /// What must not be answered outside of TLS and within.
+    rules: (Rule, Rule),
+    negotiates: bool,
+}
+
+impl Way {
+    /// Connects, as far as to the question for TLS.
+    async fn open(&self, asked: &Asked) -> std::io::Result<(Raw, Tls)> {
+        let stream = self.address.dial().await?;
+        let stream = Watched::new(stream, self.rules.0.clone(), asked.clone(), self.negotiates);
+        Ok((stream, Tls::new(&self.tls, &self.host, self.rules.1.clone(), asked.clone())?))
+    }
+}
+
+/// What must not be answered outside of TLS and within it: a password is only sent as it is where nobody else can listen,
+/// on this machine or over TLS that `sslmode` demands.
+fn rules(mode: SslMode, local: bool, env: &Env) -> (Rule, Rule) {
+    let required = env.get("PGREQUIREAUTH").cloned();
+    let demanded = !matches!(mode, SslMode::Disable | SslMode::Prefer);
+    let rule = |no_clear_text| Rule { no_clear_text, required: required.clone() };
+    (rule(!local), rule(!(local || demanded)))
+}
+
+async fn open(look: &Look, settings: &Settings, purpose: Purpose) -> Result<Session, StepError> {
     let mut config = Config::new();
-    config.host(settings.host.as_deref().unwrap_or("localhost")).port(settings.port.unwrap_or(5432));
     config.user(settings.user.as_deref().unwrap_or_default()).dbname(settings.dbname.as_deref().unwrap_or_default());
     config.application_name("runplan");
-    if read_only {
-        config.options("-c default_transaction_read_only=on");
-    }
-    config.connect_timeout(settings.connect_timeout.map_or(PATIENCE, |t| t.0));
     let password = settings.password.clone().or_else(|| super::passfile::lookup(settings, &look.env));
     if let Some(password) = &password {
         match password.expose() {
@@ -121,48 +165,102 @@ async fn open(look: &Look, settings: &Settings, read_only: bool) -> Result<Sessi
         };
     }
     let mode = settings.sslmode.unwrap_or_default();
-    config.ssl_mode(match mode {
-        SslMode::Disable => tokio_postgres::config::SslMode::Disable,
-        SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
-        _ => tokio_postgres::config::SslMode::Require,
-    });
-    let tls = MakeRustlsConnect::new(tls(mode, settings.sslrootcert.as_deref())?);
-    let attempt = config.connect(tls.clone());
+    let tls = MakeRustlsConnect::new(certificate::tls(mode, settings.sslrootcert.as_deref())?);
     let limit = settings.connect_timeout.map_or(PATIENCE, |t| t.0);
-    let connected = tokio::select! {
-        connected = tokio::time::timeout(limit, attempt) => connected,
-        _ = look.cancel.cancelled() => return Err(StepError::cancelled()),
-    };
-    let (client, mut connection) = match connected {
-        Ok(Ok(pair)) => pair,
-        Ok(Err(error)) => return Err(refused(settings, password.is_some(), &error)),
-        Err(_) => {
+    let attempt = reach(&config, settings, (mode, tls), &look.env, purpose, password.is_some());
+    tokio::select! {
+        opened = tokio::time::timeout(limit, attempt) => opened.unwrap_or_else(|_| {
             let what = format!("connecting to {}: no answer in {} s", settings.place(), limit.as_secs());
-            return Err(StepError::new(what).class(Class::Unreachable));
-        }
+            Err(StepError::new(what).class(Class::Unreachable))
+        }),
+        _ = look.cancel.cancelled() => Err(StepError::cancelled()),
+    }
+}
+
+/// Connects to the first address of the host that answers, logs in, and sets the session.
+async fn reach(
+    config: &Config,
+    settings: &Settings,
+    (mode, tls): (SslMode, MakeRustlsConnect),
+    env: &Env,
+    purpose: Purpose,
+    password: bool,
+) -> Result<Session, StepError> {
+    let unreachable = |error: &std::io::Error| {
+        let what = format!("connecting to {}: {}", settings.place(), chain(error));
+        StepError::new(what).class(Class::Unreachable).hint("is the server running, and are `host` and `port` right?")
     };
-    let notices = Arc::new(Mutex::new(Vec::new()));
+    let host = settings.host.clone().unwrap_or_else(|| "localhost".to_owned());
+    let found = Address::of(&host, settings.port.unwrap_or(5432)).await.map_err(|e| unreachable(&e))?;
+    let mut failed = StepError::new("the host has no address");
+    for address in found {
+        // A Unix socket has no TLS.
+        let mode = if address.is_socket() { SslMode::Disable } else { mode };
+        let mut config = config.clone();
+        config.ssl_mode(match mode {
+            SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+            SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+            _ => tokio_postgres::config::SslMode::Require,
+        });
+        // The name that TLS is made out for.
+        config.host(&host);
+        let rules = rules(mode, address.is_local(), env);
+        let negotiates = mode != SslMode::Disable;
+        let way = Way { address, host: host.clone(), tls: tls.clone(), rules, negotiates };
+        let asked = Asked::nothing();
+        let (stream, tls) = match way.open(&asked).await {
+            Ok(pair) => pair,
+            Err(error) => {
+                failed = unreachable(&error);
+                continue;
+            }
+        };
+        match config.connect_raw(stream, tls).await {
+            Ok((client, connection)) => return begin(settings, way, client, connection, purpose).await,
+            Err(error) => failed = refused(settings, password, asked.for_password(), &error),
+        }
+    }
+    Err(failed)
+}
+
+/// Lets a session run, and sets it.
+async fn begin(
+    settings: &Settings,
+    way: Way,
+    client: Client,
+    mut connection: Connection<Raw, <Tls as TlsConnect<Raw>>::Stream>,
+    purpose: Purpose,
+) -> Result<Session, StepError> {
+    let version = connection.parameter("server_version").unwrap_or_default();
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    let sql = super::prepare::statements(purpose, digits.parse().unwrap_or_default());
+    let notices = Arc::new(Mutex::new(Notices::default()));
     let said = Arc::clone(&notices);
     // Ends with the client; what goes wrong is seen by whoever asks next.
     tokio::spawn(async move {
         while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notice(notice) = message
-                && notice.severity() == "WARNING"
-            {
-                said.lock().unwrap_or_else(PoisonError::into_inner).push(notice.message().to_owned());
+            if let AsyncMessage::Notice(notice) = message {
+                said.lock().unwrap_or_else(PoisonError::into_inner).hear(&notice);
             }
         }
     });
-    Ok(Session { client, notices, tls })
+    let set = client.batch_execute(&sql).await;
+    set.map_err(|e| asked(&format!("setting the session with {}", settings.place()), &e))?;
+    Ok(Session { client, notices, way })
 }
 
 const NO_PASSWORD: &str = "the server wants a password: give `database.password` a secret, or set PGPASSWORD, or write a line \
                            for it into `~/.pgpass`, which counts only with mode 600";
 
-fn refused(settings: &Settings, password: bool, error: &tokio_postgres::Error) -> StepError {
+fn refused(settings: &Settings, password: bool, asked: bool, error: &tokio_postgres::Error) -> StepError {
     let said = StepError::new(format!("connecting to {}: {}", settings.place(), chain(error)));
     let Some(database) = error.as_db_error() else {
         let source = std::error::Error::source(error).and_then(|s| s.downcast_ref::<std::io::Error>());
+        if let Some(Refused(why)) = source.and_then(std::io::Error::get_ref).and_then(|e| e.downcast_ref()) {
+            return StepError::new(format!("connecting to {}: {why}", settings.place())).hint(
+                "set `sslmode: verify-full` (or `require`), or have the server ask with scram-sha-256 in its pg_hba.conf",
+            );
+        }
         return match source.map(std::io::Error::kind) {
             // rustls hands its own faults over as invalid data.
             Some(std::io::ErrorKind::InvalidData) => {
@@ -172,7 +270,7 @@ fn refused(settings: &Settings, password: bool, error: &tokio_postgres::Error) -
             None if error.is_closed() => {
                 said.class(Class::Unreachable).hint("the server hung up: is it going down, or full, or starting?")
             }
-            None if !password => said.hint(NO_PASSWORD),
+            None if asked && !password => said.hint(NO_PASSWORD),
             None => said.hint("check `sslmode`, and whether the server speaks TLS"),
         };
     };
@@ -211,104 +309,4 @@ fn words(error: &tokio_postgres::Error) -> String {
         text += &format!("; at character {at}");
     }
     text
-}
-
-fn tls(mode: SslMode, roots: Option<&str>) -> Result<ClientConfig, StepError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|e| StepError::because("TLS", &e))?;
-    let verify = match (mode, roots) {
-        (SslMode::VerifyCa | SslMode::VerifyFull, _) => true,
-        // libpq checks the certificate when it was told whom to trust.
-        (SslMode::Require, Some(_)) => true,
-        _ => false,
-    };
-    if !verify {
-        let verifier = Unverified(provider);
-        return Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth());
-    }
-    let store = crate::tls::authorities("sslrootcert", roots)?;
-    let inner = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-    let inner = inner.map_err(|e| StepError::because("the certificate authorities", &e))?;
-    if mode == SslMode::VerifyFull {
-        return Ok(builder.with_webpki_verifier(inner).with_no_client_auth());
-    }
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(inner))).with_no_client_auth())
-}
-
-/// `prefer` and `require`: encrypted, whoever it is.
-#[derive(Debug)]
-struct Unverified(Arc<rustls::crypto::CryptoProvider>);
-
-/// `verify-ca`: a certificate of a trusted authority, made out for any name.
-#[derive(Debug)]
-struct AnyName(Arc<rustls::client::WebPkiServerVerifier>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        m: &[u8],
-        c: &CertificateDer<'_>,
-        d: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(m, c, d, &self.0.signature_verification_algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        m: &[u8],
-        c: &CertificateDer<'_>,
-        d: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(m, c, d, &self.0.signature_verification_algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        e: &CertificateDer<'_>,
-        i: &[CertificateDer<'_>],
-        n: &ServerName<'_>,
-        o: &[u8],
-        t: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(e, i, n, o, t) {
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-    fn verify_tls12_signature(
-        &self,
-        m: &[u8],
-        c: &CertificateDer<'_>,
-        d: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(m, c, d)
-    }
-    fn verify_tls13_signature(
-        &self,
-        m: &[u8],
-        c: &CertificateDer<'_>,
-        d: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(m, c, d)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
 }

@@ -44,7 +44,7 @@ pub async fn drop_database(touch: &Touch, settings: &Settings) -> Result<(), Ste
     let session = beside(&touch.to_clear_up(), settings).await?;
     let wrong = |e: &tokio_postgres::Error| asked(&format!("dropping the database `{name}`"), e);
     // `DROP DATABASE … WITH (FORCE)` is known from PostgreSQL 13 on only.
-    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+    let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()";
     session.client.query(sql, &[&name]).await.map_err(|e| wrong(&e))?;
     let sql = format!("DROP DATABASE IF EXISTS {}", escape_identifier(&name));
     session.client.batch_execute(&sql).await.map_err(|e| wrong(&e))

@@ -1,18 +1,24 @@
 //! Connection settings and TLS, queries, patterns, versions of server and tools, what a database
 //! holds.
 
+mod certificate;
 mod connect;
 mod databases;
 pub mod evidence;
+mod notices;
 mod passfile;
 mod pattern;
 mod preflight;
+mod prepare;
 mod program;
 mod settings;
 mod text;
+mod visible;
+mod wire;
 
-pub use connect::{Session, asked, connect, connect_rw};
+pub use connect::{Session, asked, connect, connect_for_plan, connect_rw};
 pub use databases::{create_database, drop_database};
+pub use notices::{Meaning, Notice, Notices};
 pub use passfile::passwords;
 pub use pattern::Pattern;
 pub use postgres_protocol::escape::escape_identifier;
@@ -20,3 +26,4 @@ pub use preflight::{Server, meet};
 pub use program::{find, is_distributed};
 pub use settings::{Settings, SslMode, Unusable};
 pub use text::{Bound, row};
+pub use visible::{visible, visible_schemas};

@@ -50,7 +50,7 @@ pub async fn meet(look: &Look, settings: &Settings) -> (Vec<Check>, Option<Arc<S
 
 async fn greet(look: &Look, settings: &Settings) -> Result<(Server, Vec<Check>), StepError> {
     let client = connect(look, settings).await?;
-    let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::int, clock_timestamp()";
+    let sql = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_setting('server_version_num')::int, pg_catalog.clock_timestamp()";
     let statement = client.prepare(sql).await.map_err(|e| asked("asking the server for its version", &e))?;
     let before = Utc::now();
     let row = client.query_one(&statement, &[]).await;

@@ -145,7 +145,7 @@ impl Step for Sql {
     }
 
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
-        let session = postgres::connect_rw(touch, &work.database).await?;
+        let session = postgres::connect_for_plan(touch, &work.database).await?;
         let result = tokio::select! {
             result = run(&session, &work) => result,
             _ = touch.cancel().cancelled() => {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::dry_run::{deeds, snapshot, traced};
 use crate::smtp::Server;
-use crate::world::{PASSWORD, Run, World, psql, script};
+use crate::world::{PASSWORD, Run, World, script};
 
 const LOGIN: &str = "backup:canary-Numbat/37";
 const MAIL: &str = "canary-Numbat/37";
@@ -304,16 +304,14 @@ fn tools_are_found_asked_for_their_version_and_named_when_they_do_not_fit() {
 #[test]
 fn a_clock_that_is_off_is_seen() {
     let ward = Ward::new();
-    let db = ward.world.db();
     for (seconds, code, text) in [
         (90, 1, "problem  clock: this machine's is 90 s behind the server's"),
         (-20, 0, "warning  clock: this machine's is 20 s ahead of the server's"),
     ] {
         ward.world.sql(&format!(
-            "CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
-             $$ SELECT pg_catalog.clock_timestamp() + interval '{seconds} s' + interval '0.3 s' * sign({seconds}) $$"
+            "CREATE OR REPLACE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.statement_timestamp() + interval '{seconds} s' + interval '0.3 s' * sign({seconds}) $$"
         ));
-        psql("postgres", &format!("ALTER DATABASE {db} SET search_path = public, pg_catalog"));
         ward.doctor(&[]).ends(code).says(text);
     }
 }

@@ -6,6 +6,7 @@ mod copy;
 mod directory;
 mod doctor;
 mod dry_run;
+mod hostile;
 mod memory;
 mod nightly;
 mod pg_dump;
@@ -16,6 +17,7 @@ mod retention;
 #[expect(dead_code, reason = "the tests of mail use the rest")]
 mod smtp;
 mod sql;
+mod stranger;
 mod targets;
 mod vacuum;
 mod world;

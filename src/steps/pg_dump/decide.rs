@@ -42,8 +42,9 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
     let client = postgres::connect(look, &database).await?;
     let server = facts(&client).await?;
+    let near = postgres::visible_schemas(&client).await?;
     for pattern in params.exclude_tables.iter().chain(&params.exclude_table_data) {
-        if !matches(&client, pattern).await? {
+        if !matches(&client, pattern, &near).await? {
             look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
         }
     }
@@ -177,13 +178,13 @@ pub async fn version(probe: &Probe, program: &str, server: &str, major: u32) -> 
 }
 
 async fn facts(client: &Client) -> Result<Facts, StepError> {
-    let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::int, \
-               pg_database_size(current_database()), current_setting('is_superuser') = 'on'";
+    let sql = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_setting('server_version_num')::int, \
+               pg_catalog.pg_database_size(pg_catalog.current_database()), pg_catalog.current_setting('is_superuser') = 'on'";
     let row = client.query_one(sql, &[]).await;
     let row = row.map_err(|e| postgres::asked("asking the server for its version", &e))?;
     let (number, size): (i32, i64) = (row.get(1), row.get(2));
     // Not every role may ask; the record then says nothing of it.
-    let identifier = client.query_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await;
+    let identifier = client.query_one("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", &[]).await;
     Ok(Facts {
         version: row.get(0),
         major: u32::try_from(number / 10_000).unwrap_or(0),
@@ -200,14 +201,15 @@ async fn facts(client: &Client) -> Result<Facts, StepError> {
 /// The server cannot say it.
 pub async fn missed(client: &Client, params: &Params) -> Result<Vec<String>, StepError> {
     let mut missed = Vec::new();
+    let near = postgres::visible_schemas(client).await?;
     for pattern in &params.tables {
-        if !matches(client, pattern).await? {
+        if !matches(client, pattern, &near).await? {
             missed.push(format!("no table matches the pattern `{pattern}` of `tables`, and pg_dump would fail at it"));
         }
     }
     for pattern in &params.schemas {
         let name = Pattern::parse(pattern).name;
-        let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname ~ $1 COLLATE pg_catalog.default)";
+        let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname ~ $1 COLLATE pg_catalog.default)";
         let row = client.query_one(sql, &[&name]).await;
         let row = row.map_err(|e| postgres::asked(&format!("looking for schemas like `{pattern}`"), &e))?;
         if !row.get::<_, bool>(0) {
@@ -218,13 +220,16 @@ pub async fn missed(client: &Client, params: &Params) -> Result<Vec<String>, Ste
     Ok(missed)
 }
 
-/// Whether a pattern of `pg_dump` matches a table, or what `pg_dump` treats like one.
-async fn matches(client: &Client, pattern: &str) -> Result<bool, StepError> {
+/// Whether a pattern of `pg_dump` matches a table, or what `pg_dump` treats like one. `near` are the schemas in which a
+/// name without one is looked up.
+async fn matches(client: &Client, pattern: &str, near: &[String]) -> Result<bool, StepError> {
     let Pattern { schema, name } = Pattern::parse(pattern);
-    let sql = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p') AND c.relname ~ $1 COLLATE pg_catalog.default \
-               AND CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid) \
-                        ELSE n.nspname ~ $2 COLLATE pg_catalog.default END)";
-    let row = client.query_one(sql, &[&name, &schema]).await;
+    let visible = postgres::visible("$3");
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p') AND c.relname ~ $1 COLLATE pg_catalog.default \
+         AND CASE WHEN $2::text IS NULL THEN {visible} ELSE n.nspname ~ $2 COLLATE pg_catalog.default END)"
+    );
+    let row = client.query_one(&sql, &[&name, &schema, &near]).await;
     Ok(row.map_err(|e| postgres::asked(&format!("looking for tables like `{pattern}`"), &e))?.get(0))
 }

@@ -149,7 +149,8 @@ impl Snapshot {
 /// The relations of a kind that `pg_dump` takes when it is told the same (its manual, `--schema`, `--table`): tables
 /// that are named win over schemas, and what belongs to an extension is not dumped.
 pub async fn picked(client: &Client, picked: &Picked, kind: &str) -> Result<Vec<(String, String)>, StepError> {
-    let sql = "SELECT n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), \
+    let near = postgres::visible_schemas(client).await?;
+    let sql = "SELECT n.nspname::text, c.relname::text, VISIBLE, \
                ARRAY(SELECT n.nspname ~ p FROM unnest($2::text[]) p), \
                ARRAY(SELECT c.relname ~ p FROM unnest($3::text[]) p), \
                ARRAY(SELECT n.nspname ~ p FROM unnest($4::text[]) p), \
@@ -159,13 +160,14 @@ pub async fn picked(client: &Client, picked: &Picked, kind: &str) -> Result<Vec<
                WHERE c.relkind::text = $1 AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
                ORDER BY 1, 2";
+    let sql = sql.replace("VISIBLE", &postgres::visible("$7"));
     let parse = |texts: &[String]| texts.iter().map(|t| Pattern::parse(t)).collect::<Vec<_>>();
     let schemas: Vec<String> = parse(&picked.schemas).into_iter().map(|p| p.name).collect();
     let (tables, without) = (parse(&picked.tables), parse(&picked.without));
     let names = |all: &[Pattern]| all.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
     let places = |all: &[Pattern]| all.iter().map(|p| p.schema.clone().unwrap_or_default()).collect::<Vec<_>>();
     let rows = client
-        .query(sql, &[&kind, &schemas, &names(&tables), &places(&tables), &names(&without), &places(&without)])
+        .query(&sql, &[&kind, &schemas, &names(&tables), &places(&tables), &names(&without), &places(&without), &near])
         .await
         .map_err(|e| postgres::asked("asking what is dumped", &e))?;
     let taken = |row: &tokio_postgres::Row| {

@@ -95,7 +95,7 @@ pub async fn probe(params: Params, probe: &Probe) -> Vec<Check> {
 }
 
 async fn size(client: &Client) -> Option<u64> {
-    let row = client.query_one("SELECT pg_database_size(current_database())", &[]).await.ok()?;
+    let row = client.query_one("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())", &[]).await.ok()?;
     u64::try_from(row.get::<_, i64>(0)).ok()
 }
 

@@ -31,12 +31,12 @@ pub async fn rights(params: &Params, server: &Server, database: &Settings) -> Re
     let client = &server.client;
     // `pg_dump` locks the tables it dumps, with or without their rows, and reads each of their sequences.
     let sql = "SELECT * FROM (SELECT n.nspname::text, c.relname::text, c.relkind::text, \
-               NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') \
-               ELSE has_table_privilege(c.oid, 'SELECT') END) AS denied, \
-               c.relkind = 'r' AND c.relrowsecurity AND row_security_active(c.oid) AS filtered \
-               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') \
+               ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END) AS denied, \
+               c.relkind = 'r' AND c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS filtered \
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') \
                ) all_of_them WHERE denied OR filtered ORDER BY 1, 2";
     let rows = client.query(sql, &[]).await.map_err(|e| postgres::asked("asking what may be read", &e))?;
     let mut found: Vec<Obstacle> =
@@ -103,15 +103,15 @@ async fn large_objects(params: &Params, server: &Server) -> Result<Option<String
         return Ok(None);
     }
     let readable = match server.major {
-        18.. => "has_largeobject_privilege(m.oid, 'SELECT')",
+        18.. => "pg_catalog.has_largeobject_privilege(m.oid, 'SELECT')",
         _ => {
-            "current_setting('is_superuser')::bool OR current_setting('lo_compat_privileges')::bool OR EXISTS \
-             (SELECT FROM aclexplode(coalesce(m.lomacl, acldefault('L', m.lomowner))) a \
-             WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))"
+            "pg_catalog.current_setting('is_superuser')::bool OR pg_catalog.current_setting('lo_compat_privileges')::bool OR EXISTS \
+             (SELECT FROM pg_catalog.aclexplode(coalesce(m.lomacl, pg_catalog.acldefault('L', m.lomowner))) a \
+             WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))"
         }
     };
     let sql = format!(
-        "SELECT m.oid, count(*) OVER () FROM pg_largeobject_metadata m WHERE NOT ({readable}) ORDER BY m.oid LIMIT {NAMED}"
+        "SELECT m.oid, count(*) OVER () FROM pg_catalog.pg_largeobject_metadata m WHERE NOT ({readable}) ORDER BY m.oid LIMIT {NAMED}"
     );
     let rows = server.client.query(&sql, &[]).await;
     let rows = rows.map_err(|e| postgres::asked("asking which large objects may be read", &e))?;

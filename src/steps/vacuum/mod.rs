@@ -139,7 +139,7 @@ impl Step for Vacuum {
         let (schema, name) = control_place(&client, &params.control_table).await?;
         let control = format!("{}.{}", escape_identifier(&schema), escape_identifier(&name));
         let create = client
-            .query_one("SELECT to_regclass($1) IS NULL", &[&control])
+            .query_one("SELECT pg_catalog.to_regclass($1) IS NULL", &[&control])
             .await
             .map_err(|e| postgres::asked("looking for the control table", &e))?
             .get(0);
@@ -235,7 +235,7 @@ impl Step for Vacuum {
                 continue;
             }
             let sql = format!(
-                "INSERT INTO {} (tabela_nome, ultima_execucao, tipo_vacuum) VALUES ($1, localtimestamp, $2)",
+                "INSERT INTO {} (tabela_nome, ultima_execucao, tipo_vacuum) VALUES ($1, LOCALTIMESTAMP, $2)",
                 work.control
             );
             let recorded = session.client.execute(&sql, &[&table.shown(), &table.action.word()]).await;
@@ -264,7 +264,12 @@ fn done(table: &Table, seconds: f64, bytes_before: i64, bytes_after: i64) -> Don
 
 async fn size(client: &Client, table: &Table) -> i64 {
     // A table that vanished has no size; the VACUUM says so itself.
-    let row = client.query_one("SELECT coalesce(pg_total_relation_size(to_regclass($1)), 0)", &[&table.quoted()]).await;
+    let row = client
+        .query_one(
+            "SELECT coalesce(pg_catalog.pg_total_relation_size(pg_catalog.to_regclass($1)), 0)",
+            &[&table.quoted()],
+        )
+        .await;
     row.map_or(0, |r| r.get(0))
 }
 
@@ -273,8 +278,7 @@ async fn control_place(client: &Client, name: &str) -> Result<(String, String), 
     if let Some((schema, name)) = name.split_once('.') {
         return Ok((schema.to_owned(), name.to_owned()));
     }
-    let row = client.query_one("SELECT current_schema()::text", &[]).await;
-    let schema: Option<String> = row.map_err(|e| postgres::asked("asking for the search path", &e))?.get(0);
+    let schema = postgres::visible_schemas(client).await?.into_iter().next();
     schema.map(|s| (s, name.to_owned())).ok_or_else(|| {
         StepError::new("the search path has no schema for the control table")
             .hint("name one: `control_table: schema.name`")

@@ -174,11 +174,12 @@ pub async fn wanted(
 }
 
 async fn catalog(client: &Client) -> Result<Vec<Known>, StepError> {
-    let sql = "SELECT n.nspname::text, c.relname::text, n.nspname = ANY (current_schemas(false)), c.relkind::text \
-               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    let near = postgres::visible_schemas(client).await?;
+    let sql = "SELECT n.nspname::text, c.relname::text, n.nspname::text = ANY ($1::text[]), c.relkind::text \
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.relpersistence <> 't' \
                AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2";
-    let rows = client.query(sql, &[]).await.map_err(|e| postgres::asked("listing the tables", &e))?;
+    let rows = client.query(sql, &[&near]).await.map_err(|e| postgres::asked("listing the tables", &e))?;
     let kind = |letter: &str| match letter {
         "r" => Kind::Ordinary,
         "p" | "m" => Kind::InFull,

@@ -36,12 +36,12 @@ async fn control(client: &Client, params: &Params, user: &str) -> Result<((Strin
     let (schema, name) = control_place(client, &params.control_table).await?;
     let quoted = format!("{}.{}", escape_identifier(&schema), escape_identifier(&name));
     let sql = "SELECT c.oid IS NOT NULL, \
-               has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
-               AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_class s ON s.oid = d.objid \
-               WHERE d.classid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'a' \
-               AND CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') ELSE false END), \
-               coalesce((SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = $2), false) \
-               FROM (SELECT to_regclass($1)::oid AS oid) c";
+               pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
+               WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid AND d.deptype = 'a' \
+               AND CASE s.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(s.oid, 'USAGE, UPDATE') ELSE false END), \
+               coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'CREATE') FROM pg_catalog.pg_namespace n WHERE n.nspname = $2), false) \
+               FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) c";
     let row = client.query_one(sql, &[&quoted, &schema]).await;
     let row = row.map_err(|e| postgres::asked("looking for the control table", &e))?;
     let (there, usable, creatable) = (row.get(0), row.get::<_, Option<bool>>(1).unwrap_or_default(), row.get(2));
@@ -68,12 +68,12 @@ async fn tables(client: &Client, major: u32, params: &Params, control: &(String,
         Ok(chosen) => chosen,
         Err(error) => return Check::failed(Area::Object, &error),
     };
-    let maintain = if major >= 17 { "has_table_privilege(c.oid, 'MAINTAIN')" } else { "false" };
+    let maintain = if major >= 17 { "pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')" } else { "false" };
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text FROM unnest($1::text[], $2::text[]) AS t (schema, name) \
-         JOIN pg_namespace n ON n.nspname = t.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name \
-         WHERE NOT (pg_has_role(c.relowner, 'USAGE') OR {maintain} OR (SELECT pg_has_role(d.datdba, 'USAGE') \
-         FROM pg_database d WHERE d.datname = current_database())) ORDER BY 1, 2"
+         JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name \
+         WHERE NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') OR {maintain} OR (SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE') \
+         FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) ORDER BY 1, 2"
     );
     let (schemas, names): (Vec<String>, Vec<String>) = chosen.iter().cloned().unzip();
     let rows = match client.query(&sql, &[&schemas, &names]).await {
