@@ -224,6 +224,7 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         at_root: false,
         pick: Pick::default(),
         given: Vec::new(),
+        handed: Vec::new(),
         resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),

@@ -17,7 +17,10 @@ fn said(output: &Output) -> String {
 fn every_first_plan_validates_and_none_is_overwritten() {
     let dir = tempfile::tempdir().expect("a folder");
     for template in ["dump-only", "maintenance", "command"] {
-        let init = || runplan(dir.path()).args(["init", "plans", "--template", template]).output().expect("it runs");
+        let init = || {
+            let mut command = runplan(dir.path());
+            command.args(["init", "plans", "--template", template, "--database", "app"]).output().expect("it runs")
+        };
         let output = init();
         assert!(output.status.success(), "{}", said(&output));
         let file = dir.path().join(format!("plans/{template}.yaml"));

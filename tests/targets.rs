@@ -59,6 +59,7 @@ fn a_fault_of_our_own_in_one_target_costs_the_others_nothing() {
         at_root: false,
         pick: Pick::default(),
         given: Vec::new(),
+        handed: Vec::new(),
         resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),

@@ -127,6 +127,14 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Restore an archive into a database, and compare it with what was dumped
     Restore(RestoreArgs),
+    /// List the archives of a plan, the newest first
+    ///
+    /// It looks in every folder that dumps, archives of files and copies of the plan are written to, and says of each archive
+    /// when it was made, how large it is, how many rows it had and when it was read through last (`verify`, as far as the
+    /// journals of past runs tell), whether it is pinned, and where its copies are. It opens no archive and needs no password.
+    ///
+    /// Exit codes: 0 done; 2 wrong command line, or a folder that cannot be listed; 78 the plan is not valid.
+    Archives(ArchivesArgs),
     /// Pin archives, so that retention leaves them alone
     Pin(PinArgs),
     /// Print what a shell needs to complete words
@@ -237,12 +245,39 @@ pub enum FindingFormat {
 /// Where to put what plan.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The folder to write it into
-    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub dir: PathBuf,
-    /// Which plan: `dump-only`, `maintenance` or `command`
-    #[arg(long, value_name = "NAME", default_value = "dump-only")]
-    pub template: String,
+    /// The file to write (`*.yaml`), or the folder to write it into
+    #[arg(value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath)]
+    pub path: PathBuf,
+    /// The main job, as `--template nightly` (the default): vacuum, dump, encrypt, verify, copy, keep the newest, mail
+    #[arg(long)]
+    pub nightly: bool,
+    /// The database; asked for on a terminal when it is left out
+    #[arg(long, value_name = "DATABASE")]
+    pub database: Option<String>,
+    /// The folder for the archives
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub to: Option<PathBuf>,
+    /// A second folder for a copy of each archive, better on another disk or machine
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub copy: Option<PathBuf>,
+    /// The mail address that hears of a failure, with the log
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail: Option<String>,
+    /// The mail server; one on another machine must offer TLS [default: localhost]
+    #[arg(long, value_name = "HOST")]
+    pub mail_host: Option<String>,
+    /// Its port [default: 25 on this machine, else 587]
+    #[arg(long, value_name = "PORT")]
+    pub mail_port: Option<u16>,
+    /// The user to log in as; the password comes from RUNPLAN_SMTP_PASSWORD
+    #[arg(long, value_name = "USER")]
+    pub mail_user: Option<String>,
+    /// The sender [default: the address of --mail]
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+    /// Which plan: `nightly`, `dump-only`, `maintenance` or `command`
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
 }
 
 /// Which plan to show, and how.
@@ -277,12 +312,23 @@ pub struct ExplainArgs {
     pub code: Option<String>,
 }
 
+/// The plan that archives belong to.
+#[derive(Debug, Args, Default)]
+pub struct PlanArgs {
+    /// The plan that made the archives: says where they are, how they are encrypted and which server they came from
+    #[arg(long = "plan", id = "of_plan", value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub aim: AimArgs,
+}
+
 /// Where the password of an archive comes from.
 #[derive(Debug, Args)]
 pub struct PasswordArgs {
-    /// The environment variable that holds the password of the archive
-    #[arg(long, value_name = "NAME", default_value = "RUNPLAN_ZIP_PASSWORD")]
-    pub password_env: String,
+    /// The environment variable that holds the password of the archive [default: the secret of the plan given with --plan,
+    /// else RUNPLAN_ZIP_PASSWORD, else it is asked for on a terminal]
+    #[arg(long, value_name = "NAME")]
+    pub password_env: Option<String>,
     /// The file that holds it; wins over the variable
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<String>,
@@ -291,9 +337,11 @@ pub struct PasswordArgs {
 /// What to read through.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The archives
-    #[arg(value_name = "ARCHIVE", required = true, value_hint = ValueHint::FilePath)]
+    /// The archives, or folders of archives; with `--plan` also `latest` (the default) and names in the plan's folders
+    #[arg(value_name = "ARCHIVE", value_hint = ValueHint::AnyPath, required_unless_present = "of_plan")]
     pub archives: Vec<PathBuf>,
+    #[command(flatten)]
+    pub plan: PlanArgs,
     #[command(flatten)]
     pub password: PasswordArgs,
     /// What to print on standard output at the end
@@ -304,10 +352,12 @@ pub struct VerifyArgs {
 /// What to restore, and into what.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// The archive
-    #[arg(value_name = "ARCHIVE", value_hint = ValueHint::FilePath)]
-    pub archive: PathBuf,
-    /// The database; server and user come from PGHOST and its like
+    /// The archive; with `--plan` also `latest` (the default) and a name in the plan's folders
+    #[arg(value_name = "ARCHIVE", value_hint = ValueHint::FilePath, required_unless_present = "of_plan")]
+    pub archive: Option<PathBuf>,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// The database to restore into; server and user come from the plan, and from PGHOST and its like
     #[arg(long, value_name = "DATABASE")]
     pub into: String,
     /// Make the database first
@@ -325,6 +375,19 @@ pub struct RestoreArgs {
     #[command(flatten)]
     pub password: PasswordArgs,
     /// What to print on standard output at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Whose archives to list.
+#[derive(Debug, Args)]
+pub struct ArchivesArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+    #[command(flatten)]
+    pub aim: AimArgs,
+    /// What to print on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

@@ -1,6 +1,7 @@
 //! Arguments, wiring, signals, exit codes: the only room that knows the executors and all the readers.
 
 mod aims;
+mod archives;
 mod args;
 mod complete;
 mod docs;
@@ -11,7 +12,9 @@ mod hardening;
 mod history;
 mod init;
 mod input;
+mod inventory;
 mod logs;
+mod of_plan;
 mod output;
 mod past;
 mod pin;
@@ -113,6 +116,7 @@ fn dispatch(cli: Cli, program: &OsStr, terms: &Terms) -> Result<Exit, exit::Fail
         Some(Command::Status(args)) => status::status(&args, terms),
         Some(Command::Verify(args)) => proof::verify(&args, terms),
         Some(Command::Restore(args)) => proof::restore(&args, terms),
+        Some(Command::Archives(args)) => archives::archives(&args, terms),
         Some(Command::Pin(args)) => pin::pin(&args, terms),
         Some(Command::Completions(shell)) => docs::completions(shell.shell, program, terms),
         Some(Command::Man) => docs::man(terms),

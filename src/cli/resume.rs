@@ -67,6 +67,7 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
         checked,
         aims,
         pick: basis.pick.clone(),
+        handed: Vec::new(),
         resumed: Some(resumed),
         dry_run: args.dry_run,
         format: args.format,

@@ -15,6 +15,7 @@ use crate::journal::{self, Journal};
 use crate::plan::{self, Checked};
 use crate::report::{self, Collector, Terminal, Verbosity};
 use crate::run::{self, End, Ended, Request, Resumed};
+use crate::secret::Secret;
 use crate::step::Env;
 use crate::steps::REGISTRY;
 
@@ -33,7 +34,8 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
     let (dry_run, format, reports) = (args.dry_run, args.format, args.report);
-    carry_out(Task { checked, aims, pick, resumed: None, dry_run, format, reports, readers: Vec::new() }, terms)
+    let (handed, readers) = (Vec::new(), Vec::new());
+    carry_out(Task { checked, aims, pick, handed, resumed: None, dry_run, format, reports, readers }, terms)
 }
 
 /// Refuses two reports in one file.
@@ -49,6 +51,8 @@ pub struct Task {
     pub checked: Checked,
     pub aims: Aims,
     pub pick: Pick,
+    /// Secrets that are known already, by name.
+    pub handed: Vec<(String, Secret)>,
     /// What is taken over from an earlier run.
     pub resumed: Option<Resumed>,
     pub dry_run: bool,
@@ -61,7 +65,7 @@ pub struct Task {
 
 /// Runs it, or shows what a run would do, and prints the result.
 pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
-    let Task { checked, aims, pick, resumed, dry_run, format, reports, mut readers } = task;
+    let Task { checked, aims, pick, handed, resumed, dry_run, format, reports, mut readers } = task;
     let collector = Arc::new(Collector::default());
     readers.push(Arc::clone(&collector) as Arc<dyn Reader>);
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
@@ -69,7 +73,7 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
     let plan = checked.clone();
-    let request = Request { resumed, ..request(checked, aims, pick, readers) };
+    let request = Request { handed, resumed, ..request(checked, aims, pick, readers) };
     let ended: Ended = match dry_run {
         true => on_runtime(request, run::preview)?,
         false => on_runtime(request, run::run)?,
@@ -115,6 +119,7 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         host: host(),
         at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
         pick,
+        handed: Vec::new(),
         resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),

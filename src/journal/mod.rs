@@ -4,6 +4,7 @@
 //!
 //! A folder without its closing event is a run that goes on, or one that was killed.
 
+mod checks;
 mod course;
 mod elsewhere;
 mod ends;
@@ -12,6 +13,7 @@ mod past;
 mod shelf;
 mod write;
 
+pub use checks::{Check, checks};
 pub use course::{Course, Hold, Target};
 pub use elsewhere::{note_run, noted_shelves};
 pub use health::{Health, Verdict, age};

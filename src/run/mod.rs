@@ -11,6 +11,7 @@ mod ending;
 mod folder;
 mod lock;
 mod logs;
+mod outlook;
 mod paths;
 mod pick;
 mod preflight;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Basis, Digest, Fact, Outcome, Pick, Reader, Section, StepRef, Subject};
 use crate::plan::{Checked, StepPlan};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, Secret};
 use crate::step::{Env, Failure, FailureKind, Level, Registry};
 use crate::value::{Map, Value};
 
@@ -39,6 +40,7 @@ pub use attempt::{last_panic, quiet_panics};
 pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
 pub use folder::{default_logs, folder_of_runs};
+pub use outlook::{Outlook, Revealed, StepOutlook, reveal, secret_names};
 pub use resumed::{Resumed, Taken, TakenTarget, masked, place, stand, uses_database};
 
 use begin::{Begun, begin};
@@ -67,6 +69,8 @@ pub struct Request {
     /// Whether the program was started in the root folder, where relative paths are warned of.
     pub at_root: bool,
     pub pick: Pick,
+    /// Secrets that the caller has already, by name: their sources are not asked.
+    pub handed: Vec<(String, Secret)>,
     /// What is taken over from the run that this one goes on with.
     pub resumed: Option<Resumed>,
     /// Raised by the first signal: the steps stop, the handlers run.

@@ -55,10 +55,20 @@ impl<'a> Secrets<'a> {
         fetched
     }
 
+    /// Fetches the secrets with these names for a target.
+    pub async fn fetch_named(&mut self, aim: &Aim, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
+        self.gather(aim, scope, names).await
+    }
+
     async fn gather(&mut self, aim: &Aim, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
         let known = self.around.clone();
         let mut fetched = Fetched { values: Map::new(), known, problems: Vec::new(), warnings: Vec::new() };
         for (name, source) in aim.checked.plan().secrets.iter().filter(|(n, _)| names.contains(*n)) {
+            if let Some((_, secret)) = self.request.handed.iter().find(|(handed, _)| handed == name) {
+                fetched.known.push(secret.clone());
+                fetched.values.push((name.to_owned(), Value::Secret(secret.clone())));
+                continue;
+            }
             let found = match rendered(source, scope) {
                 Ok(source) => self.once(name, &source).await,
                 Err(problem) => Err(format!("secret `{name}`: {problem}")),
