@@ -10,6 +10,7 @@ use super::exit::{Exit, Failure};
 use super::output::Terms;
 use super::past::{self, Sought};
 use super::run::host;
+use crate::diag;
 use crate::event;
 use crate::journal::{Past, State};
 use crate::report::{Style, Verbosity};
@@ -75,8 +76,8 @@ fn table(runs: &[Past], with_plan: bool, now: DateTime<Utc>, style: Style) -> St
         let so_far = past.started_at.map(|t| (now - t).num_milliseconds().max(0) as f64 / 1000.0);
         let took = past.seconds.or(so_far.filter(|_| past.result == State::Running));
         let cells = [
-            past.run.clone(),
-            past.plan.clone(),
+            diag::clean(&past.run),
+            diag::clean(&past.plan),
             started.unwrap_or_else(|| "-".to_owned()),
             took.map_or_else(|| "-".to_owned(), event::seconds),
             past.result.word().to_owned(),

@@ -1,9 +1,10 @@
 //! Standard output and standard error: colour, and a reader who left.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use super::args::{Color, Global};
+use crate::diag;
 use crate::report::{Style, Verbosity};
 
 /// What may be written where.
@@ -41,13 +42,22 @@ impl Terms {
         }
     }
 
-    /// Writes what a file holds to standard output, as it is. A pipe that was closed is no failure.
+    /// Writes the lines of a file to standard output, with control characters made visible. A pipe that was closed is no
+    /// failure.
     ///
     /// # Errors
     /// What keeps it from being read or written.
-    pub fn copy(&self, mut from: impl io::Read) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match io::copy(&mut from, &mut out).and_then(|_| out.flush()) {
+    pub fn copy(&self, mut from: impl io::BufRead) -> io::Result<()> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut line = Vec::new();
+        let copied = (|| {
+            while (&mut from).take(LINE).read_until(b'\n', &mut line)? > 0 {
+                out.write_all(diag::visible(&diag::from_bytes(&line)).as_bytes())?;
+                line.clear();
+            }
+            out.flush()
+        })();
+        match copied {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,
         }
@@ -56,8 +66,8 @@ impl Terms {
     /// Says on standard error what went wrong, and what to do.
     pub fn error(&self, text: &str, hint: Option<&str>) {
         let (start, end) = if self.err.color { ("\x1b[31;1m", "\x1b[0m") } else { ("", "") };
-        let hint = hint.map(|h| format!("help: {h}\n")).unwrap_or_default();
-        self.say(&format!("{start}error{end}: {text}\n{hint}"));
+        let hint = hint.map(|h| format!("help: {}\n", diag::visible(h))).unwrap_or_default();
+        self.say(&format!("{start}error{end}: {}\n{hint}", diag::visible(text)));
     }
 
     /// Writes to standard error what is no result.
@@ -65,6 +75,9 @@ impl Terms {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 }
+
+/// How much of a file is taken for one line, in bytes.
+const LINE: u64 = 1 << 20;
 
 /// Whether a stream gets escape codes (no-color.org, bixense.com/clicolors).
 fn colored(choice: Color, terminal: bool) -> bool {

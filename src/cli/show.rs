@@ -61,7 +61,7 @@ pub fn show(args: &ShowArgs, terms: &Terms) -> Result<Exit, Failure> {
         text += &format!("{}{}", if text.is_empty() { "" } else { "\n" }, page.text());
     }
     let failed = |e: std::io::Error| Failure { exit: Exit::State, text: e.to_string(), hint: None };
-    terms.print(&text).map_err(failed).map(|()| Exit::Done)
+    terms.print(&diag::visible(&text)).map_err(failed).map(|()| Exit::Done)
 }
 
 /// The scope of a run, with a name in `< >` where only the run knows a value.

@@ -11,6 +11,7 @@ use super::exit::{Exit, Failure};
 use super::output::Terms;
 use super::past::{self, Sought};
 use super::run::host;
+use crate::diag;
 use crate::journal::{Health, Past, State, Verdict};
 use crate::quantity::Span;
 
@@ -71,7 +72,7 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
 
 /// A text that Nagios takes for one line, and for no performance data.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c == '|' { '/' } else { c }).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    diag::clean(text).replace('|', "/")
 }
 
 fn critical(plan: &str, text: &str) -> String {

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::text::clean;
+use super::visible::{clean, visible};
 use super::{Code, Finding, Fix, Place, Severity, Sources, Span, render};
 
 /// The version of the JSON that [`json`] and [`lines`] write.
@@ -160,7 +160,7 @@ pub fn github(reports: &[Report]) -> String {
     let mut out = String::new();
     for (report, found) in each(reports) {
         let place = report.sources.place(found.span);
-        let property = |text: &str| escape(text).replace(':', "%3A").replace(',', "%2C");
+        let property = |text: &str| escape(&clean(text)).replace(':', "%3A").replace(',', "%2C");
         let _ = writeln!(
             out,
             "::{} file={},line={},endLine={},col={},endColumn={},title={}::{}",
@@ -236,10 +236,10 @@ pub fn junit(reports: &[Report], deny_warnings: bool) -> String {
     out + "  </testsuite>\n</testsuites>\n"
 }
 
-/// A text as XML takes it: between tags and in an attribute.
+/// A text as XML takes it, which forbids control characters: between tags and in an attribute.
 pub fn xml(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+    visible(text)
+        .chars()
         .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'))
         .flat_map(|c| match c {
             '&' => "&amp;".chars().collect::<Vec<_>>(),

@@ -6,12 +6,14 @@
 mod data;
 mod mend;
 mod text;
+mod visible;
 
 use std::fmt;
 
 pub use data::{Report, github, gitlab, json, junit, lines, sarif, xml};
 pub use mend::mend;
-pub use text::{clean, render};
+pub use text::render;
+pub use visible::{clean, continued, from_bytes, visible};
 
 /// The stable code of a finding, shown as `RP0102`.
 ///

@@ -2,6 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::visible::{clean, is_hidden};
 use super::{Finding, Severity, SourceId, Sources, Span};
 
 /// The findings as people read them: what is wrong, where, and what to do, with the lines of the source.
@@ -41,7 +42,7 @@ fn group<'s>(sources: &'s Sources, finding: &'s Finding) -> Group<'s> {
         };
         let shown = text.text[low..high].replace("\r\n", "\n").replace('\u{feff}', "");
         let shown = shown.strip_suffix('\r').map_or(shown.clone(), str::to_owned);
-        let mut snippet = Snippet::source(shown).line_start(line).path(text.name.as_str());
+        let mut snippet = Snippet::source(same_width(&shown)).line_start(line).path(clean(&text.name));
         if let Some(span) = primary {
             let annotation = AnnotationKind::Primary.span(local(span));
             snippet = snippet.annotation(match &finding.label {
@@ -58,6 +59,17 @@ fn group<'s>(sources: &'s Sources, finding: &'s Finding) -> Group<'s> {
         Some(help) => group.element(Level::HELP.message(clean(help))),
         None => group,
     }
+}
+
+/// The text with another character of as many bytes for each that must not be shown and that the renderer lets through.
+fn same_width(text: &str) -> String {
+    let shown = |c: char| match (is_hidden(c), c.len_utf8()) {
+        (true, 2) => '¿',
+        (true, 3) => '\u{fffd}',
+        (true, 4) => '\u{1f7a8}',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// How many bytes of a text are not shown: of line ends the carriage returns, and byte order marks.
@@ -90,15 +102,4 @@ fn first_line(text: &str, span: Span) -> Span {
         None => text[start..end].trim_end_matches('\r'),
     };
     Span { start, end: start + line.len(), ..span }
-}
-
-/// A text that may quote what others wrote, in one line and without control characters.
-pub fn clean(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| match c {
-            '\n' | '\r' | '\t' => c.escape_default().collect::<Vec<_>>(),
-            c if c.is_control() => c.escape_unicode().collect(),
-            c => vec![c],
-        })
-        .collect()
 }

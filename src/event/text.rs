@@ -1,6 +1,7 @@
 //! A fact as lines for people: the log file, a plain terminal and a mail's tail say the same.
 
 use super::{Fact, Outcome, Section, StepRef};
+use crate::diag::visible;
 use crate::step::{Level, Status};
 
 /// One line for people.
@@ -9,13 +10,15 @@ pub struct Said {
     /// Who says it: a step's label, or `run`.
     pub who: String,
     pub level: Level,
+    /// Without control characters; it may have several lines.
     pub text: String,
     /// The line opens a section of the log.
     pub heading: bool,
 }
 
 fn said(who: &str, level: Level, text: impl Into<String>) -> Said {
-    Said { who: who.to_owned(), level, text: text.into(), heading: false }
+    let text: String = text.into();
+    Said { who: who.to_owned(), level, text: visible(&text).into_owned(), heading: false }
 }
 
 /// A length of time for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 03 min`.

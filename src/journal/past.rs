@@ -261,7 +261,7 @@ impl Past {
         }
         parts.extend(self.resumes.as_ref().map(|r| format!("goes on with {}", r.run)));
         // What a program printed may be in it.
-        parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        crate::diag::clean(&parts.join("; "))
     }
 }
 

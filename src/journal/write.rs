@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{Local, SecondsFormat};
 
 use super::{EVENTS, LOG};
+use crate::diag;
 use crate::event::{Event, Fact, Reader, lines};
 use crate::files;
 use crate::step::Level;
@@ -97,7 +98,7 @@ fn log_text(event: &Event, target: Option<&str>) -> String {
             Level::Debug | Level::Info => "",
         };
         let of = target.map(|t| format!("{t} ")).unwrap_or_default();
-        out += &format!("{time} {of}{} {level}{}\n", said.who, said.text);
+        out += &format!("{time} {of}{} {level}{}\n", said.who, diag::continued(&said.text));
     }
     out
 }

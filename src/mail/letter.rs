@@ -5,6 +5,7 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, 
 use lettre::message::{Body, Message, MultiPart, SinglePart};
 
 use super::Mailbox;
+use crate::diag;
 use crate::step::StepError;
 
 /// A letter before it is sent.
@@ -32,10 +33,9 @@ pub struct Attachment {
     pub content: Vec<u8>,
 }
 
-/// A text for a header: line breaks and other control characters become blanks, so that it stays one header.
+/// A text for a header: spaces for line ends and tabs, other control characters made visible, so that it stays one header.
 pub fn one_line(text: &str) -> String {
-    let blanked: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    blanked.split_whitespace().collect::<Vec<_>>().join(" ")
+    diag::clean(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Letter {

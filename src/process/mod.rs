@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufRead
 use tokio::process::{Child, Command};
 
 use crate::cancel::Cancel;
+use crate::diag;
 use crate::step::{Class, Env, Probe, StepError, Touch};
 
 pub use guard::{Guard, guard};
@@ -94,7 +95,7 @@ pub async fn version(probe: &Probe, program: &str) -> Result<String, StepError> 
             false => StepError::new(format!("`{program} --version` gave no answer in {} s", ASKING.as_secs())),
         }),
     };
-    let said = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
+    let said = diag::from_bytes(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
     if output.status.success() { Ok(said) } else { Err(StepError::new(format!("`{program} --version` failed"))) }
 }
 
@@ -204,7 +205,8 @@ fn start_unguarded(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, Step
                 let first = tail.iter().position(|l: &String| !MARKS.iter().any(|m| l.contains(m)));
                 tail.remove(first.unwrap_or(0));
             }
-            tail.push_back(line);
+            // The lines are put into one later: what is secret in a line is masked while it is whole.
+            tail.push_back(log.mask(&line));
         })));
     }
     if !pipe && let Some(stdout) = child.stdout.take() {
@@ -328,7 +330,7 @@ async fn lines(from: impl AsyncRead + Unpin, mut each: impl FnMut(String)) {
         if full && !long {
             each(format!("(a line of more than {} KiB is left out)", MAX_LINE >> 10));
         } else if !long {
-            each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned());
+            each(diag::from_bytes(&line).trim_end_matches(['\n', '\r']).to_owned());
         }
         long = full || (long && !ends);
     }

@@ -3,6 +3,7 @@
 use chrono::SecondsFormat;
 
 use super::result::{RunResult, StepResult};
+use crate::diag;
 use crate::event::{self, Outcome, Section};
 use crate::step::Status;
 
@@ -51,9 +52,8 @@ fn row(step: &StepResult) -> String {
 /// A text that means itself: nothing of it is markup, and it stays in its cell.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
-    for c in text.chars() {
+    for c in diag::clean(text).chars() {
         match c {
-            c if c.is_control() => out.push(' '),
             '<' => out += "&lt;",
             '>' => out += "&gt;",
             '&' => out += "&amp;",
@@ -73,6 +73,6 @@ mod tests {
 
     #[test]
     fn nothing_of_a_text_is_markup() {
-        assert_eq!(escaped("a|b\n<b> `x` exemplo_vacuo"), "a\\|b &lt;b&gt; \\`x\\` exemplo\\_vacuo");
+        assert_eq!(escaped("a|b\n<b> `x` exemplo_vacuo"), "a\\|b\\\\n&lt;b&gt; \\`x\\` exemplo\\_vacuo");
     }
 }

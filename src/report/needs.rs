@@ -1,6 +1,7 @@
 //! What a run would need, as a list to tick off.
 
 use super::{Style, Verbosity};
+use crate::diag;
 use crate::step::{Check, Verdict};
 
 /// Whose need it is and what was looked at, for people, with a last line that sums it up.
@@ -17,8 +18,8 @@ pub fn needs(plan: &str, all: &[(String, Vec<Check>)], verbosity: Verbosity, sty
             };
             let word = style.paint(code, check.verdict.word());
             let pad = " ".repeat(9 - check.verdict.word().len());
-            out += &format!("  {word}{pad}{}\n", check.text);
-            out.extend(check.hint.iter().map(|h| format!("           help: {h}\n")));
+            out += &format!("  {word}{pad}{}\n", diag::clean(&check.text));
+            out.extend(check.hint.iter().map(|h| format!("           help: {}\n", diag::clean(h))));
         }
     }
     let count = |verdict| all.iter().flat_map(|(_, c)| c).filter(|c| c.verdict == verdict).count();

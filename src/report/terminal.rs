@@ -9,6 +9,7 @@ use chrono::Local;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::result::{RunResult, StepResult, TargetResult};
+use crate::diag;
 use crate::event::{self, Event, Fact, Outcome, Reader, Section, lines};
 use crate::step::{Level, Progress, Status, Unit};
 
@@ -121,7 +122,7 @@ impl Terminal {
                     bar.set_length(total.max(progress.done));
                 }
                 bar.set_position(progress.done);
-                bar.set_message(progress.note.clone());
+                bar.set_message(diag::clean(&progress.note));
             }
             // A line now and then, for a log that nobody draws on.
             Shown::Pace(pace) => {
@@ -166,7 +167,7 @@ fn far(progress: &Progress, elapsed: Duration) -> String {
     if let Some(total) = total.filter(|_| per_second >= 1.0) {
         said += &format!(", about {} left", spent((total - done) as f64 / per_second));
     }
-    if progress.note.is_empty() { said } else { format!("{said}, {}", progress.note) }
+    if progress.note.is_empty() { said } else { format!("{said}, {}", diag::clean(&progress.note)) }
 }
 
 /// A length of time for people.
@@ -203,7 +204,8 @@ impl Reader for Terminal {
         let clock = event.time.with_timezone(&Local).format("%H:%M:%S").to_string();
         let mut out = String::new();
         let target = event.target.as_ref().map(|t| format!("{t:<12} ")).unwrap_or_default();
-        for said in lines(&event.fact) {
+        for mut said in lines(&event.fact) {
+            said.text = diag::continued(&said.text).into_owned();
             let shown = match self.verbosity {
                 Verbosity::Quiet => said.level == Level::Warn,
                 Verbosity::Normal => said.level >= Level::Info,
@@ -216,7 +218,7 @@ impl Reader for Terminal {
             let text = match (said.heading, said.level) {
                 (true, Level::Debug | Level::Info) => self.style.bold(&said.text),
                 (_, Level::Warn) => self.style.warn(&said.text),
-                (false, _) => said.text,
+                (false, _) => said.text.clone(),
             };
             out += &format!("{} {} {text}\n", self.style.dim(&clock), self.style.dim(&who));
         }
@@ -231,7 +233,7 @@ pub fn summary(result: &RunResult, style: Style) -> String {
     if result.dry_run {
         out += &format!(
             "{}\n",
-            style.bold(&format!("dry run of {} ({}): nothing is changed", result.plan, result.plan_file))
+            style.bold(&format!("dry run of {} ({}): nothing is changed", result.plan, diag::clean(&result.plan_file)))
         );
         let of = |target: Option<&str>| -> String {
             let own = result.steps.iter().filter(|s| s.target.as_deref() == target);
@@ -281,7 +283,7 @@ fn row(step: &StepResult, width: usize, style: Style) -> String {
         (None, None) => brief(&step.outputs),
     };
     if let Some(said) = said {
-        line += &format!("  {said}");
+        line += &format!("  {}", diag::continued(&said));
     }
     line.truncate(line.trim_end().len());
     line + "\n"
@@ -308,7 +310,7 @@ fn line(target: &TargetResult, width: usize, style: Style) -> String {
 fn brief(outputs: &serde_json::Value) -> Option<String> {
     let path = outputs.get("path")?.as_str()?;
     let size = outputs.get("bytes").and_then(serde_json::Value::as_u64).map(|b| format!(", {}", crate_size(b)));
-    Some(format!("{path}{}", size.unwrap_or_default()))
+    Some(format!("{}{}", diag::clean(path), size.unwrap_or_default()))
 }
 
 /// A size for people, in powers of 1024.
@@ -321,7 +323,7 @@ fn decision(step: &StepResult, style: Style) -> String {
     let uses = if step.step.ends_with(')') { String::new() } else { format!(" ({})", step.uses) };
     let mut out = format!("\n{}\n", style.bold(&format!("{}{uses}{name}", title(step))));
     for line in &step.decided {
-        out += &format!("  {line}\n");
+        out += &format!("  {}\n", diag::continued(line));
     }
     for warning in &step.warnings {
         out += &format!("  {}\n", style.warn(&format!("warning: {warning}")));
@@ -351,13 +353,13 @@ fn closing(result: &RunResult, style: Style) -> String {
             let at = if failure.step == "-" { String::new() } else { format!(" at {}", failure.step) };
             let head = style.paint("31;1", &format!("failed{at}"));
             let hint = failure.hint.as_ref().map(|h| format!("help: {h}\n")).unwrap_or_default();
-            format!("{}: {head}: {}\n{hint}", result.plan, failure.error)
+            format!("{}: {head}: {}\n{hint}", result.plan, diag::continued(&failure.error))
         }
         (_, None) => format!("{}: {}\n", result.plan, style.paint("31;1", "failed")),
     };
     out.extend(result.resume.iter().map(|command| format!("help: to go on where it stopped: {command}\n")));
     if let Some(dir) = &result.log_dir {
-        out += &format!("log: {}\n", dir.join("run.log").display());
+        out += &format!("log: {}\n", diag::clean(&dir.join("run.log").to_string_lossy()));
     }
     out
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{Local, Utc};
 
+use crate::diag;
 use crate::event::{Event, Fact, Reader, SCHEMA_VERSION, StepRef, lines};
 use crate::secret::Redactor;
 use crate::step::{Failure, Level, Progress, Sink};
@@ -79,7 +80,7 @@ impl Emitter {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(format!("{clock} {}: {}", said.who, said.text));
+            tail.push_back(format!("{clock} {}: {}", said.who, diag::continued(&said.text)));
         }
         drop(tail);
         let mut broken = None;
@@ -127,6 +128,10 @@ impl StepSink {
 }
 
 impl Sink for StepSink {
+    fn mask(&self, text: &str) -> String {
+        self.emitter.redactor().mask(text).into_owned()
+    }
+
     fn line(&self, level: Level, text: &str) {
         self.emitter.emit(Fact::Line { step: Some(self.step.clone()), level, text: text.to_owned() });
     }
@@ -139,9 +144,9 @@ impl Sink for StepSink {
 /// The longest text of an event, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// A text masked, and only then cut: a cut through a secret would leave a piece that nobody knows again.
+/// A text masked, then made visible, and only then cut: a cut through a secret would leave a piece that nobody knows again.
 fn shown(redactor: &Redactor, text: &str) -> String {
-    let mut masked = redactor.mask(text).into_owned();
+    let mut masked = diag::visible(&redactor.mask(text)).into_owned();
     if masked.len() > MAX_TEXT {
         let end = masked.floor_char_boundary(MAX_TEXT);
         let left = masked.len() - end;
@@ -155,6 +160,7 @@ fn shown(redactor: &Redactor, text: &str) -> String {
 /// no secrets, but a line for people and a file name may be rendered, so they are masked too.
 fn mask(fact: &mut Fact, redactor: &Redactor) {
     let text = |t: &mut String| *t = shown(redactor, t);
+    let datum = |t: &mut String| *t = redactor.mask(t).into_owned();
     let option = |t: &mut Option<String>| {
         if let Some(t) = t {
             *t = shown(redactor, t);
@@ -165,19 +171,20 @@ fn mask(fact: &mut Fact, redactor: &Redactor) {
         option(&mut f.hint);
     };
     match fact {
+        // What `resume` reads again is masked and stays as it is otherwise; readers make it visible.
         Fact::RunStarted { plan_file, params, database, basis, .. } => {
-            text(plan_file);
-            option(database);
+            datum(plan_file);
+            database.iter_mut().for_each(datum);
             *params = redactor.mask_json(params);
             if let Some(basis) = basis {
-                text(&mut basis.dir);
-                option(&mut basis.place);
-                basis.files.iter_mut().for_each(|f| text(&mut f.file));
+                datum(&mut basis.dir);
+                basis.place.iter_mut().for_each(datum);
+                basis.files.iter_mut().for_each(|f| datum(&mut f.file));
             }
         }
-        Fact::TargetStarted { params, place, .. } => {
+        Fact::TargetStarted { params, database, place, .. } => {
             *params = redactor.mask_json(params);
-            option(place);
+            database.iter_mut().chain(place).for_each(datum);
         }
         Fact::TargetFinished { failure, reason, .. } => {
             option(reason);

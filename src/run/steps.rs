@@ -370,7 +370,7 @@ impl<'a> Runner<'a> {
             _ => FailureKind::Step,
         };
         let error = end.error.as_ref().map(|e| self.emitter.mask(&e.what)).unwrap_or_default();
-        let hint = end.error.as_ref().and_then(|e| e.hint.clone());
+        let hint = end.error.as_ref().and_then(|e| e.hint.as_ref()).map(|h| self.emitter.mask(h));
         Failure { kind, step: reference.label.clone(), error, hint }
     }
 

@@ -42,6 +42,10 @@ pub struct Progress {
 
 /// Where lines and progress go; whoever runs steps masks and forwards them.
 pub trait Sink: Send + Sync {
+    /// The text with every secret of the run masked.
+    fn mask(&self, text: &str) -> String {
+        text.to_owned()
+    }
     /// One line without its end.
     fn line(&self, level: Level, text: &str);
     fn progress(&self, progress: &Progress);
@@ -70,6 +74,11 @@ impl Log {
     /// A line that people should see.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.write(Level::Warn, text.as_ref());
+    }
+
+    /// The text with every secret of the run masked, for what is cut before it is said: mask first, cut later.
+    pub fn mask(&self, text: &str) -> String {
+        self.0.mask(text)
     }
 
     /// How far the work has come; a terminal draws it, the log file does not keep it.

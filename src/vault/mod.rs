@@ -119,9 +119,9 @@ async fn ask(argv: &[String], env: &Env, cancel: &Cancel) -> Result<String, Stri
         _ = cancel.cancelled() => return Err(format!("`{program}` gave no answer in {} s", LIMIT.as_secs())),
     };
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().map(|l| format!(": {l}")).unwrap_or_default();
-        return Err(format!("`{program}` failed ({}){last}", output.status));
+        // What it says of its failure may hold the secret, or another one that nobody here knows.
+        let silent = if output.stderr.is_empty() { "" } else { "; what it printed is not shown: run it by hand" };
+        return Err(format!("`{program}` failed ({}){silent}", output.status));
     }
     String::from_utf8(output.stdout).map_err(|_| format!("`{program}` printed what is no UTF-8 text"))
 }

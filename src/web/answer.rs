@@ -9,10 +9,13 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::Place;
+use crate::diag;
 use crate::step::{StepError, chain};
 
 /// The most that is taken of an answer, in bytes.
 pub const TAKEN: usize = 64 << 10;
+/// How much more is read, so that a secret at the end of what is taken is whole when it is masked.
+const OVERLAP: usize = 64 << 10;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -20,9 +23,9 @@ pub struct Answer {
     pub status: u16,
     /// What the status means, as the standard says it.
     pub reason: &'static str,
-    /// The beginning of the answer, up to 64 KiB.
-    pub body: Vec<u8>,
-    /// There was more of it.
+    /// The beginning of the answer: more than is taken of it, see [`Answer::text`].
+    read: Vec<u8>,
+    /// There was more of it than is taken.
     pub cut: bool,
     /// It says that it is JSON.
     pub json: bool,
@@ -40,15 +43,14 @@ impl Answer {
     /// Reads an answer.
     pub(super) async fn read(response: Response<Incoming>, place: Place, now: DateTime<Utc>) -> Self {
         let (head, mut incoming) = response.into_parts();
-        let (mut body, mut cut, mut broken) = (Vec::new(), false, None);
+        let (mut read, mut broken) = (Vec::new(), None);
         while let Some(frame) = incoming.frame().await {
             match frame {
                 Ok(frame) => {
                     let data = frame.into_data().unwrap_or_default();
-                    let room = TAKEN - body.len();
-                    body.extend_from_slice(&data[..data.len().min(room)]);
+                    let room = TAKEN + OVERLAP - read.len();
+                    read.extend_from_slice(&data[..data.len().min(room)]);
                     if data.len() > room {
-                        cut = true;
                         break;
                     }
                 }
@@ -69,11 +71,22 @@ impl Answer {
             json: kind == "application/json" || kind.ends_with("+json"),
             retry_after: text(RETRY_AFTER).and_then(|t| after(&t, now)),
             location: text(LOCATION).filter(|_| redirects(head.status)),
-            body,
-            cut,
+            cut: read.len() > TAKEN,
+            read,
             place,
             broken,
         }
+    }
+}
+
+impl Answer {
+    /// The answer as text, its first 64 KiB: masked while it is whole, and then cut.
+    pub fn text(&self, mask: impl Fn(&str) -> String) -> String {
+        let mut text = mask(&diag::from_bytes(&self.read));
+        if self.cut {
+            text.truncate(text.floor_char_boundary(TAKEN));
+        }
+        text
     }
 }
 

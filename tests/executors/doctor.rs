@@ -224,7 +224,7 @@ fn a_name_of_several_lines_is_shown_in_one() {
     ward.world.sql("CREATE TABLE \"odd\n  ok       \u{1b}[2Jname\" (id int)");
     ward.edit("tables: [t]", "tables: ['odd*']");
     let run = Run::from(ward.weakly(&[]).output().expect("runs"));
-    let shown = "`public.odd\\n  ok       \\u{1b}[2Jname`";
+    let shown = "`public.odd\\n  ok       \\x1b[2Jname`";
     let run = run.says(&format!("may not read `public.closed`, sequence `public.closed_id_seq`, {shown}, `public.t`"));
     run.says(&format!("may not vacuum {shown}")).never_says("\u{1b}");
     // A run says it like that before its first step, and in the mail of its failure.
@@ -233,7 +233,7 @@ fn a_name_of_several_lines_is_shown_in_one() {
     let run = Run::from(command.output().expect("runs")).ends(77).says(&format!("may not vacuum {shown}"));
     run.never_says("\u{1b}");
     let mails = ward.server.mails();
-    assert!(mails.len() == 1 && mails[0].part("text").contains("\\u{1b}[2Jname"), "{}", mails.len());
+    assert!(mails.len() == 1 && mails[0].part("text").contains("\\x1b[2Jname"), "{}", mails.len());
 }
 
 #[test]

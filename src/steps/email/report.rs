@@ -1,5 +1,6 @@
 //! What the mail says: a report of the run, in text and in HTML. Knows facts, which are masked already.
 
+use crate::diag;
 use crate::step::{RunFacts, Status, StepFact};
 
 /// How many of the last lines of the log are quoted.
@@ -42,10 +43,11 @@ pub fn whole(facts: &RunFacts, notes: &[String]) -> (String, String) {
 
 /// A body of the plan's own, with what became of the attachments below it.
 pub fn own(body: &str, notes: &[String]) -> (String, String) {
-    let text = format!("{}\n{}", body.trim_end(), noted(notes));
+    let body = diag::visible(body.trim_end());
+    let text = format!("{body}\n{}", noted(notes));
     let html = format!(
         "{HEAD}<div style=\"white-space: pre-wrap\">{}</div>\n{}</body></html>\n",
-        escape(body.trim_end()),
+        escape(&body),
         noted_html(notes)
     );
     (text, html)
@@ -75,7 +77,7 @@ fn row(step: &StepFact) -> [String; 4] {
     let undone = step.status == Status::Skipped || step.done_by.is_some();
     let time = if undone { String::new() } else { format!("{:.1} s", step.seconds) };
     let tries = if step.attempts > 1 { format!("attempt {}: ", step.attempts) } else { String::new() };
-    let error = step.error.as_ref().map(|e| format!("{tries}{}", cut(e))).unwrap_or_default();
+    let error = step.error.as_ref().map(|e| format!("{tries}{}", cut(&diag::clean(e)))).unwrap_or_default();
     let error = match &step.done_by {
         Some(run) if error.is_empty() => format!("done by run {run}"),
         Some(run) => format!("{error} (run {run})"),
@@ -99,7 +101,7 @@ fn tail(facts: &RunFacts) -> Vec<String> {
 fn text(title: &str, pairs: &[(&str, String)], rows: &[[String; 4]], tail: &[String], notes: &[String]) -> String {
     let mut out = format!("{title}\n\n");
     for (name, value) in pairs {
-        out += &format!("{name:<9} {}\n", value.replace('\n', "\n          "));
+        out += &format!("{name:<9} {}\n", diag::visible(value).replace('\n', "\n          "));
     }
     out += &noted(notes);
     if !rows.is_empty() {
@@ -152,7 +154,7 @@ fn noted(notes: &[String]) -> String {
     if notes.is_empty() {
         return String::new();
     }
-    format!("\nAttachments\n\n{}", notes.iter().map(|n| format!("  {n}\n")).collect::<String>())
+    format!("\nAttachments\n\n{}", notes.iter().map(|n| format!("  {}\n", diag::clean(n))).collect::<String>())
 }
 
 fn noted_html(notes: &[String]) -> String {
@@ -166,7 +168,7 @@ fn noted_html(notes: &[String]) -> String {
 /// A text as it stands between the tags of HTML.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in diag::visible(text).chars() {
         match c {
             '&' => out += "&amp;",
             '<' => out += "&lt;",

@@ -3,14 +3,18 @@
 use serde_json::Value as Json;
 
 use super::Params;
-use crate::secret::Redactor;
+use crate::diag;
 use crate::step::StepError;
 use crate::web::Answer;
 
 /// The answer as text, and its status with the value that it is; an answer that is not expected is the error.
-pub fn judge(params: &Params, answer: Answer, redactor: &Redactor) -> Result<(String, (u16, Json)), StepError> {
+pub fn judge(
+    params: &Params,
+    answer: Answer,
+    mask: &dyn Fn(&str) -> String,
+) -> Result<(String, (u16, Json)), StepError> {
     let Answer { status, place, .. } = &answer;
-    let text = redactor.mask(&String::from_utf8_lossy(&answer.body)).into_owned();
+    let text = answer.text(mask);
     let good = match params.expect_status.as_slice() {
         [] => (200..300).contains(status),
         some => some.contains(status),
@@ -62,6 +66,6 @@ fn quoted(text: &str) -> String {
 
 /// A text in one line of at most so many characters.
 fn line(text: &str, most: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
-    if text.chars().count() > most { format!("{clean}…") } else { clean }
+    let clean = diag::clean(text);
+    if clean.chars().count() > most { format!("{}…", clean.chars().take(most).collect::<String>()) } else { clean }
 }

@@ -230,7 +230,9 @@ impl Step for Http {
         };
         let answer = said.map_err(prefixed)?;
         let seconds = clock.elapsed().as_secs_f64();
-        let (body, json) = answer::judge(&params, answer, &redactor).map_err(prefixed)?;
+        // Its own secrets are known here, those of the run to the log.
+        let mask = |text: &str| touch.log().mask(&redactor.mask(text));
+        let (body, json) = answer::judge(&params, answer, &mask).map_err(prefixed)?;
         touch.log().debug(format!("answered within {seconds:.3} s"));
         Ok(Output { status: json.0, body, json: Json(json.1), seconds })
     }
