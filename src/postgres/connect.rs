@@ -11,6 +11,7 @@ use super::notices::Notices;
 use super::prepare::Purpose;
 use super::wire::{Address, Asked, Raw, Refused, Rule, Tls, Watched};
 use super::{Settings, SslMode, certificate};
+use crate::process::minimal_env;
 use crate::secret::Secret;
 use crate::step::{Class, Env, Look, StepError, Touch, chain};
 
@@ -67,6 +68,15 @@ impl Settings {
         // What the program says is looked through for failures that pass, and those are known in one language.
         put("LC_MESSAGES", Some("C".to_owned()));
         env
+    }
+
+    /// The environment of a confined child of ours with the same settings, and nothing else that we know. It cannot read
+    /// the password file, so what that has for these settings is handed over.
+    pub fn isolated_env(&self, base: &Env) -> Env {
+        let password = self.password.clone().or_else(|| super::passfile::lookup(self, base));
+        let all = Self { password, ..self.clone() }.child_env(base);
+        let own = |name: &str| name.starts_with("PG") && name != "PGPASSFILE" || name == "LC_MESSAGES";
+        minimal_env(base, all.into_iter().filter(|(name, _)| own(name)).collect())
     }
 }
 

@@ -7,7 +7,10 @@ use super::{Settings, asked, connect_rw, escape_identifier};
 use crate::step::{StepError, Touch};
 
 /// A session with the database `postgres`, or `template1` where that one is missing.
-async fn beside(touch: &Touch, settings: &Settings) -> Result<Session, StepError> {
+///
+/// # Errors
+/// The server lets us into neither.
+pub async fn connect_beside(touch: &Touch, settings: &Settings) -> Result<Session, StepError> {
     let other = |name: &str| Settings { dbname: Some(name.to_owned()), ..settings.clone() };
     match connect_rw(touch, &other("postgres")).await {
         Err(first) => connect_rw(touch, &other("template1")).await.map_err(|_| first),
@@ -21,7 +24,7 @@ async fn beside(touch: &Touch, settings: &Settings) -> Result<Session, StepError
 /// It is there already, or the user may not make databases.
 pub async fn create_database(touch: &Touch, settings: &Settings) -> Result<(), StepError> {
     let name = settings.dbname.clone().unwrap_or_default();
-    let session = beside(touch, settings).await?;
+    let session = connect_beside(touch, settings).await?;
     let sql = format!("CREATE DATABASE {} TEMPLATE template0", escape_identifier(&name));
     session.client.batch_execute(&sql).await.map_err(|e| {
         let failed = asked(&format!("making the database `{name}`"), &e);
@@ -41,7 +44,7 @@ pub async fn create_database(touch: &Touch, settings: &Settings) -> Result<(), S
 /// The server refuses.
 pub async fn drop_database(touch: &Touch, settings: &Settings) -> Result<(), StepError> {
     let name = settings.dbname.clone().unwrap_or_default();
-    let session = beside(&touch.to_clear_up(), settings).await?;
+    let session = connect_beside(&touch.to_clear_up(), settings).await?;
     let wrong = |e: &tokio_postgres::Error| asked(&format!("dropping the database `{name}`"), e);
     // `DROP DATABASE … WITH (FORCE)` is known from PostgreSQL 13 on only.
     let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()";

@@ -19,6 +19,17 @@ pub fn is_distributed(program: &Path) -> bool {
     (9..100).any(|major| folder(major).iter().any(|f| Some(f.as_path()) == dir))
 }
 
+/// The folders that a program of PostgreSQL needs beside those of the system: its own, and those with its libraries and
+/// texts.
+pub fn installation(program: &Path) -> Vec<PathBuf> {
+    if program.starts_with("/usr") || program.starts_with("/nix/store") {
+        return Vec::new();
+    }
+    let Some(bin) = program.parent() else { return Vec::new() };
+    let beside = ["lib", "lib64", "share"].into_iter().filter_map(|name| Some(bin.parent()?.join(name)));
+    std::iter::once(bin.to_path_buf()).chain(beside.filter(|dir| dir.is_dir())).collect()
+}
+
 /// The program `name` of the server's own major version, else of the nearest newer one, with a warning that names both.
 /// The distributions' folders come first; the one in `PATH`, which may be a wrapper, is taken when they have none, and its
 /// version is looked at when it runs. Starts nothing.

@@ -1,6 +1,7 @@
 //! Running a program: in a process group of its own, with the environment handed over, its lines passed on as they come,
-//! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled.
+//! stopped with SIGTERM, and after a grace SIGKILL, when the work is cancelled. What may run a stranger's code is confined.
 
+mod confine;
 mod guard;
 mod locate;
 pub mod nice;
@@ -19,6 +20,7 @@ use crate::cancel::Cancel;
 use crate::diag;
 use crate::step::{Class, Env, Probe, StepError, Touch};
 
+pub use confine::{Account, Confined, Confinement, PASSWD, View, minimal_env};
 pub use guard::{Guard, guard};
 pub use locate::locate;
 pub use orphans::Guarded;
@@ -43,8 +45,8 @@ pub struct Job {
     pub env: Env,
     pub cwd: Option<PathBuf>,
     pub stdin: Input,
-    /// The numbers of the user and the group to run it as, where we are root and it is not to be.
-    pub account: Option<(u32, u32)>,
+    /// How it is kept away from the rest of the machine; none: not at all.
+    pub confined: Option<Confined>,
     /// What it says is detail that only `-v` and the log file show.
     pub quiet: bool,
     /// Knows the lines that only say what the program is at: they are such detail, and no error quotes them.
@@ -150,7 +152,11 @@ pub fn start(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError>
 
 /// Starts a program that ends by itself when this one ends.
 fn start_unguarded(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, StepError> {
-    let (program, arguments) = job.argv.split_first().ok_or_else(|| StepError::new("there is no program to run"))?;
+    let (argv, account) = match &job.confined {
+        Some(confined) => confined.confinement.command(&job.argv, job.cwd.as_deref(), &confined.view),
+        None => (job.argv.clone(), None),
+    };
+    let (program, arguments) = argv.split_first().ok_or_else(|| StepError::new("there is no program to run"))?;
     let mut command = Command::new(program);
     #[cfg(unix)]
     if let Some(path) = locate(touch.look(), program, &job.env, job.cwd.as_deref()).filter(|_| !program.contains('/')) {
@@ -160,16 +166,13 @@ fn start_unguarded(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, Step
     }
     command.args(arguments).env_clear().envs(&job.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.stdin(if matches!(job.stdin, Input::None) { Stdio::null() } else { Stdio::piped() });
-    if let Some(cwd) = &job.cwd {
+    let inside = job.confined.as_ref().is_some_and(|c| c.confinement.has_namespaces());
+    if let Some(cwd) = job.cwd.as_ref().filter(|_| !inside) {
         command.current_dir(cwd);
     }
     #[cfg(unix)]
-    {
-        command.process_group(0);
-        if let Some((user, group)) = job.account {
-            command.uid(user).gid(group);
-        }
-    }
+    command.process_group(0);
+    confine::run_as(&mut command, account);
     let mut child = command.spawn().map_err(|e| unstartable(program, &e))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     if let Some(nice) = job.nice {

@@ -1,17 +1,17 @@
-//! A throwaway PostgreSQL: a cluster of its own in a temporary folder, reached by a Unix socket there and by nobody else,
-//! stopped and removed with its holder.
+//! A throwaway PostgreSQL: a cluster of its own in a temporary folder, confined, reached by a Unix socket there and by
+//! nobody else, stopped and removed with its holder.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use super::orphan;
+use super::orphan::{self, DATA};
+use super::tuning::{self, Machine};
 use crate::cancel::{Cancel, Reason};
+use crate::files;
 use crate::postgres::{self, Settings, SslMode};
-use crate::process::{self, Job, Running};
-use crate::step::{StepError, Touch};
+use crate::process::{self, Account, Confined, Confinement, Job, PASSWD, Running, View, minimal_env};
+use crate::step::{Env, Probe, StepError, Touch};
 
 /// How long the server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,62 +19,62 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A cluster that runs.
 pub struct Cluster {
     server: Running,
-    folder: TempDir,
+    folder: Folder,
+    confinement: Confinement,
+    machine: Machine,
     _held: Option<File>,
 }
 
-/// The account that the server runs under when we are root, which it refuses.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Account {
-    user: u32,
-    group: u32,
-}
-
 impl Cluster {
-    /// Makes and starts a cluster with the server programs of a major version, or the nearest newer ones.
+    /// Makes and starts a cluster with the server programs of a major version, or the nearest newer ones, for a number of
+    /// connections, as many as the machine has processors when none is given.
     ///
     /// # Errors
     /// There are no such programs, or they fail.
-    pub async fn start(touch: &Touch, major: u32) -> Result<Self, StepError> {
+    pub async fn start(touch: &Touch, major: u32, jobs: Option<u8>) -> Result<Self, StepError> {
         let initdb = postgres::find(touch.look(), "initdb", major).map_err(|e| {
             e.hint(format!("install the server programs of PostgreSQL {major} (postgresql-{major}) on this machine"))
         })?;
         let bin = initdb.parent().map(PathBuf::from).unwrap_or_default();
-        orphan::clear(touch);
-        let made = tempfile::Builder::new().prefix(orphan::PREFIX).tempdir();
-        let folder = made.map_err(|e| StepError::because("making a folder for the cluster", &e))?;
-        let held = orphan::hold(folder.path());
-        let account = account()?;
-        if let Some(account) = account {
-            hand_over(&folder, account)?;
+        let confinement = Confinement::detect(&Probe::of(touch), false).await?;
+        report(touch, &confinement);
+        if let Some(error) = runs_as_root(&confinement) {
+            return Err(error);
         }
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let (data, socket) = (text(folder.path().join("data")), text(folder.path().to_path_buf()));
+        orphan::clear(touch);
+        let folder = Folder::make().map_err(|e| StepError::because("making a folder for the cluster", &e))?;
+        let held = orphan::hold(&folder.0);
+        lay_out(&folder.0, confinement.account())
+            .map_err(|e| StepError::because("preparing the folder of the cluster", &e))?;
+        let machine = Machine::measure(files::free(touch.look(), &folder.0).ok());
+        let data = folder.0.join(DATA);
+        let view = View {
+            read: postgres::installation(&initdb),
+            write: vec![data.clone()],
+            replaced: vec![("/etc/passwd".to_owned(), folder.0.join("passwd"))],
+            network: false,
+        };
         let job = |argv: Vec<String>| Job {
             argv,
-            env: touch
-                .look()
-                .env
-                .iter()
-                .filter(|(k, _)| !k.starts_with("PG"))
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect(),
-            cwd: Some(folder.path().to_path_buf()),
-            account: account.map(|a| (a.user, a.group)),
+            env: minimal_env(&touch.look().env, Env::new()),
+            cwd: Some(data.clone()),
+            confined: Some(Confined { confinement: confinement.clone(), view: view.clone() }),
             quiet: true,
             ..Job::default()
         };
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
-        let argv = [vec![text(initdb), format!("--pgdata={data}")], options.map(str::to_owned).to_vec()].concat();
+        let place = text(data.clone());
+        let argv = [vec![text(initdb), format!("--pgdata={place}")], options.map(str::to_owned).to_vec()].concat();
         let ended = process::start(touch, &job(argv), false)?.wait(touch.cancel()).await?;
         if ended.code != Some(0) {
             return Err(ended.failure("initdb"));
         }
-        let settings =
-            ["listen_addresses=", "fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=20"];
-        let mut argv = vec![text(bin.join("postgres")), "-D".to_owned(), data, "-k".to_owned(), socket];
-        settings.iter().for_each(|s| argv.extend(["-c".to_owned(), (*s).to_owned()]));
-        let cluster = Self { server: process::start(touch, &job(argv), false)?, folder, _held: held };
+        let mut argv = vec![text(bin.join("postgres")), "-D".to_owned(), place.clone(), "-k".to_owned(), place];
+        let settings = tuning::settings(machine, jobs.unwrap_or(machine.jobs()));
+        settings.into_iter().for_each(|s| argv.extend(["-c".to_owned(), s]));
+        let server = process::start(touch, &job(argv), false)?;
+        let cluster = Self { server, folder, confinement, machine, _held: held };
         cluster.answers(touch).await?;
         Ok(cluster)
     }
@@ -82,13 +82,24 @@ impl Cluster {
     /// How to reach a database of it, as its superuser.
     pub fn settings(&self, database: &str) -> Settings {
         Settings {
-            host: Some(self.folder.path().to_string_lossy().into_owned()),
+            host: Some(self.folder.0.join(DATA).to_string_lossy().into_owned()),
             port: Some(5432),
             user: Some("postgres".to_owned()),
             dbname: Some(database.to_owned()),
             sslmode: Some(SslMode::Disable),
             ..Settings::default()
         }
+    }
+
+    /// How it is confined; what restores into it is confined alike.
+    pub fn confinement(&self) -> &Confinement {
+        &self.confinement
+    }
+
+    /// How many connections should restore a dump of so many bytes at a time: with more than one the dump is laid out
+    /// beside the cluster, which needs room.
+    pub fn jobs(&self, bytes: u64) -> u8 {
+        if self.machine.room / 4 > bytes { self.machine.jobs() } else { 1 }
     }
 
     async fn answers(&self, touch: &Touch) -> Result<(), StepError> {
@@ -99,7 +110,7 @@ impl Cluster {
                 Err(error) => error,
             };
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
                 _ = cancel.cancelled() => {
                     return Err(if touch.cancel().is_cancelled() { StepError::cancelled() } else { error });
                 }
@@ -116,35 +127,69 @@ impl Cluster {
     }
 }
 
-/// Whom the server runs as: none when we are not root.
-#[cfg(unix)]
-pub(super) fn account() -> Result<Option<Account>, StepError> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
+/// The folder of a cluster, which goes with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one in the temporary folder, closed to others.
+    fn make() -> std::io::Result<Self> {
+        Ok(Self(tempfile::Builder::new().prefix(orphan::PREFIX).tempdir()?.keep()))
     }
-    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let find = |name: &str| {
-        let line = text.lines().find(|l| l.split(':').next() == Some(name))?;
-        let field = |n: usize| line.split(':').nth(n)?.parse().ok();
-        Some(Account { user: field(2)?, group: field(3)? })
-    };
-    let found = find("postgres").or_else(|| find("nobody"));
-    let nobody = || StepError::new("PostgreSQL does not run as root, and there is no account `postgres` to run it as");
-    found.map(Some).ok_or_else(|| nobody().hint("run the plan as another user, or create that account"))
 }
 
-#[cfg(not(unix))]
-pub(super) fn account() -> Result<Option<Account>, StepError> {
-    Ok(None)
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The last processes of a server that was killed may still be writing. What cannot be removed is recognised by
+        // its name.
+        for _ in 0..100 {
+            match std::fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                _ => return,
+            }
+        }
+    }
 }
 
-#[cfg(unix)]
-fn hand_over(folder: &TempDir, account: Account) -> Result<(), StepError> {
-    let given = std::os::unix::fs::chown(folder.path(), Some(account.user), Some(account.group));
-    given.map_err(|e| StepError::because("handing the folder of the cluster over", &e))
+/// Says which confinement is in force, and what is missing.
+pub(super) fn report(touch: &Touch, confinement: &Confinement) {
+    match confinement.hint() {
+        None => touch.log().info(confinement.describe()),
+        Some(hint) => touch.log().warn(format!("{}; {hint}", confinement.describe())),
+    }
 }
 
-#[cfg(not(unix))]
-fn hand_over(_: &TempDir, _: Account) -> Result<(), StepError> {
+/// Why a server cannot run: PostgreSQL refuses to run as root.
+pub(super) fn runs_as_root(confinement: &Confinement) -> Option<StepError> {
+    #[cfg(unix)]
+    if rustix::process::geteuid().is_root() && confinement.account().is_none() && !confinement.has_namespaces() {
+        let what = "PostgreSQL does not run as root, and there is no account `nobody` to run it as";
+        return Some(StepError::new(what).hint("install `bubblewrap`, or run the plan as another user"));
+    }
+    let _ = confinement;
+    None
+}
+
+/// Makes the folder that the server writes, which belongs to its account. The folder above stays ours, and nobody else
+/// gets through it.
+fn lay_out(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
+    let data = folder.join(DATA);
+    std::fs::create_dir(&data)?;
+    std::fs::write(folder.join("passwd"), PASSWD)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let mode = std::fs::Permissions::from_mode;
+        std::fs::set_permissions(&data, mode(0o700))?;
+        std::fs::set_permissions(folder.join("passwd"), mode(0o644))?;
+        if let Some(Account { user, group }) = account {
+            chown(&data, Some(user), Some(group))?;
+            chown(folder, None, Some(group))?;
+            std::fs::set_permissions(folder, mode(0o710))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = account;
     Ok(())
 }

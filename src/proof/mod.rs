@@ -8,10 +8,15 @@ mod folder;
 mod orphan;
 mod preflight;
 mod restore;
+mod source;
+mod trust;
+mod tuning;
 mod unpack;
 mod verify;
 
 pub use cluster::Cluster;
-pub use preflight::{Into, foresee, foresee_cluster};
-pub use restore::{Restored, Source, Target, one, restore, there};
+pub use preflight::{Into, foresee, foresee_cluster, probe_confinement};
+pub use restore::{Restored, Target, one, restore, there};
+pub use source::Source;
+pub use trust::require_ordinary_role_on;
 pub use verify::{Verified, verify};

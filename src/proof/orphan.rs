@@ -10,6 +10,8 @@ use crate::step::Touch;
 
 /// What the names of their folders begin with.
 pub const PREFIX: &str = "runplan-cluster-";
+/// The name of the folder below it that the server may write.
+pub const DATA: &str = "data";
 /// How often a server is looked for that was told to stop, and how long it takes in between.
 const LOOKS: u32 = 50;
 const NAP: Duration = Duration::from_millis(100);
@@ -21,12 +23,13 @@ pub fn hold(folder: &Path) -> Option<File> {
     file.try_lock().ok().map(|()| file)
 }
 
-/// Stops and removes the clusters in the temporary folder whose runs are gone.
+/// Stops and removes the clusters in the temporary folder whose runs are gone. Only folders that belong to us and that
+/// nobody else can change count: anybody may make one of such a name there.
 pub fn clear(touch: &Touch) {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let path = entry.path();
         let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if !named || !entry.file_type().is_ok_and(|t| t.is_dir()) || !path.join("data").is_dir() {
+        if !named || !is_ours(&path) || !fs::symlink_metadata(path.join(DATA)).is_ok_and(|m| m.is_dir()) {
             continue;
         }
         let Ok(lock) = File::open(&path) else { continue };
@@ -42,23 +45,53 @@ pub fn clear(touch: &Touch) {
     }
 }
 
-/// Tells the server of a cluster to stop at once (SIGQUIT, "immediate shutdown" in the PostgreSQL manual), if the number in
-/// its file is still that of a program that works in that folder.
+/// Whether a path is a folder of ours, and no link to one.
+#[cfg(unix)]
+fn is_ours(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let ours = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_dir() && m.uid() == ours && m.mode() & 0o027 == 0)
+}
+
+#[cfg(not(unix))]
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_dir())
+}
+
+/// Tells the servers that work in the folder of a cluster to stop at once (SIGQUIT, "immediate shutdown" in the PostgreSQL
+/// manual), and kills those that do not. Nothing in the folder is believed, since code of the dump could write there: a
+/// process counts when it has the folder's data among its arguments and the same owner.
 #[cfg(unix)]
 fn stop(folder: &Path) {
-    use rustix::process::{Pid, Signal, kill_process};
-    let text = fs::read_to_string(folder.join("data/postmaster.pid")).unwrap_or_default();
-    // The server that initdb runs for itself has a number below zero there.
-    let number: i32 =
-        text.lines().next().and_then(|l| l.trim().trim_start_matches('-').parse().ok()).unwrap_or_default();
-    let own = || {
-        let command = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(&*folder.to_string_lossy())
-    };
-    let Some(pid) = Pid::from_raw(number).filter(|_| own()) else { return };
-    if kill_process(pid, Signal::QUIT).is_ok() {
-        (0..LOOKS).take_while(|_| own()).for_each(|_| thread::sleep(NAP));
+    use rustix::process::{Signal, kill_process};
+    for signal in [Signal::QUIT, Signal::KILL] {
+        for pid in servers(folder) {
+            // It may be gone already.
+            let _ = kill_process(pid, signal);
+        }
+        for _ in 0..LOOKS {
+            if servers(folder).is_empty() {
+                return;
+            }
+            thread::sleep(NAP);
+        }
     }
+}
+
+/// The processes that were started with the data of a cluster, by whoever owns that.
+#[cfg(unix)]
+fn servers(folder: &Path) -> Vec<rustix::process::Pid> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::MetadataExt;
+    let data = folder.join(DATA);
+    let Ok(owner) = fs::symlink_metadata(&data).map(|m| m.uid()) else { return Vec::new() };
+    let started = |dir: &fs::DirEntry| {
+        let command = fs::read(dir.path().join("cmdline")).unwrap_or_default();
+        command.split(|byte| *byte == 0).any(|argument| argument == data.as_os_str().as_bytes())
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = processes.filter(|dir| dir.metadata().is_ok_and(|m| m.uid() == owner)).filter(started);
+    own.filter_map(|dir| rustix::process::Pid::from_raw(dir.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 #[cfg(not(unix))]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::cluster::account;
+use super::cluster::runs_as_root;
+use super::trust;
 use crate::postgres::{self, Server, Settings};
-use crate::step::{Area, Check, Look, StepError};
+use crate::process::Confinement;
+use crate::step::{Area, Check, Look, Probe, StepError};
 
 /// Which database a restore goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +19,20 @@ pub enum Into {
     Scratch,
 }
 
-/// A restore to a server.
-pub async fn foresee(look: &Look, database: &Settings, into: Into) -> Vec<Check> {
+/// A restore to a server; `ordinary` is whether it needs a role that could not harm the server.
+pub async fn foresee(look: &Look, database: &Settings, into: Into, ordinary: bool) -> Vec<Check> {
     if into == Into::There {
         let (mut checks, server) = postgres::meet(look, database).await;
+        if let Some(server) = &server {
+            checks.push(trust::check(&server.client, database, ordinary).await);
+        }
         checks.extend(server.iter().map(|s| program(look, "pg_restore", s.major)));
         return checks;
     }
     let (mut checks, server) = beside(look, database).await;
     if let Some(server) = server {
         let named = database.dbname.clone().filter(|_| into == Into::Made);
+        checks.push(trust::check(&server.client, database, ordinary).await);
         checks.extend(creatable(&server, database, named).await);
         checks.push(program(look, "pg_restore", server.major));
     }
@@ -36,12 +42,27 @@ pub async fn foresee(look: &Look, database: &Settings, into: Into) -> Vec<Check>
 /// A restore into a cluster of its own. Its version is that of the archive, which is the server's where that can be asked.
 pub async fn foresee_cluster(look: &Look, database: &Settings) -> Vec<Check> {
     let (_, server) = postgres::meet(look, database).await;
-    let mut checks: Vec<Check> = account().err().iter().map(|e| Check::failed(Area::Right, e)).collect();
+    let mut checks = Vec::new();
     if let Some(server) = server {
         let names = ["initdb", "postgres", "pg_restore"];
         checks.extend(names.iter().map(|name| program(look, name, server.major)));
     }
     checks
+}
+
+/// How the cluster would be confined.
+pub async fn probe_confinement(probe: &Probe) -> Vec<Check> {
+    let found = match Confinement::detect(probe, false).await {
+        Ok(found) => found,
+        Err(error) => return vec![Check::failed(Area::Right, &error)],
+    };
+    if let Some(error) = runs_as_root(&found) {
+        return vec![Check::failed(Area::Right, &error)];
+    }
+    vec![match found.hint() {
+        None => Check::ok(Area::Right, found.describe()),
+        Some(hint) => Check::warning(Area::Right, found.describe()).hint(hint),
+    }]
 }
 
 /// A database of the server that is surely there, from which another one is made.

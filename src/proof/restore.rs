@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio_postgres::Client;
-use zeroize::Zeroizing;
 
-use crate::archive::read::Archive;
-use crate::dump::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
+use super::source::{Source, open};
+use super::trust;
+use super::unpack::Unpacked;
+use crate::dump::{Form, Manifest};
 use crate::files;
 use crate::postgres::evidence::{self, Evidence};
 use crate::postgres::{self, Settings};
-use crate::process::{self, Ended, Input, Job};
-use crate::step::{Look, Progress, StepError, Touch, Unit};
+use crate::process::{self, Confined, Confinement, Ended, Input, Job, View};
+use crate::step::{Look, Probe, Progress, StepError, Touch, Unit};
 
 /// Where a dump is restored to, and what is allowed there.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Target {
     pub no_owner: bool,
     /// How many connections restore at a time.
     pub jobs: u8,
+    /// How the programs are confined, when the server that they work for is.
+    pub confinement: Option<Confinement>,
 }
 
 /// What was restored and found to be what was dumped.
@@ -41,17 +44,6 @@ pub struct Restored {
     pub seconds: f64,
     /// Whether the archive says what was dumped, so that there was something to compare with.
     pub compared: bool,
-}
-
-/// An archive whose dump was read to its end, so that it may be restored: what stands before the authentication code is
-/// not to be trusted, and nothing is handed on before that.
-#[derive(Clone)]
-pub struct Source {
-    pub(super) path: PathBuf,
-    pub(super) password: Option<Zeroizing<String>>,
-    pub(super) manifest: Manifest,
-    /// The dump's place among the entries.
-    index: usize,
 }
 
 /// Decides whether an archive can be looked at: it is there, or in a dry run an earlier step would make it.
@@ -98,14 +90,13 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         unpacked = if seeks { Some(source.unpack(touch).await?) } else { None };
     }
     let (client, mut argv) = ready;
-    let env = target.database.child_env(&touch.look().env);
+    if let Some(unpacked) = &unpacked {
+        argv.push(unpacked.path.to_string_lossy().into_owned());
+    }
+    let job = job(touch, target, argv.clone(), unpacked.as_ref()).await?;
     let ended = match unpacked {
-        Some(unpacked) => {
-            argv.push(unpacked.path.to_string_lossy().into_owned());
-            let job = Job { argv: argv.clone(), env, ..Job::default() };
-            process::start(touch, &job, false)?.wait(touch.cancel()).await?
-        }
-        None => feed(touch, &Job { argv: argv.clone(), env, stdin: Input::Pipe, ..Job::default() }, source).await?,
+        Some(_) => process::start(touch, &job, false)?.wait(touch.cancel()).await?,
+        None => feed(touch, &Job { stdin: Input::Pipe, ..job }, source).await?,
     };
     if ended.code != Some(0) {
         let program = Path::new(&argv[0]).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -131,9 +122,38 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
     })
 }
 
+/// The program, confined: it reads the bytes of the dump, and `psql` obeys them.
+async fn job(touch: &Touch, target: &Target, argv: Vec<String>, unpacked: Option<&Unpacked>) -> Result<Job, StepError> {
+    let confinement = match &target.confinement {
+        Some(confinement) => confinement.clone(),
+        None => {
+            let found = Confinement::detect(&Probe::of(touch), true).await?;
+            let what = Path::new(&argv[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            touch.log().debug(format!("{} of `{what}`", found.describe()));
+            found
+        }
+    };
+    let env = target.database.isolated_env(&touch.look().env);
+    let mut read = postgres::installation(Path::new(&argv[0]));
+    let host = target.database.host.clone().unwrap_or_default();
+    let socket = host.starts_with('/');
+    read.extend(socket.then(|| PathBuf::from(host)));
+    let certificates = env.get("PGSSLROOTCERT").map(PathBuf::from);
+    read.extend(certificates.filter(|path| !socket && path.is_absolute() && path.is_file()));
+    if let Some(unpacked) = unpacked {
+        unpacked.hand_over(confinement.account())?;
+        read.push(unpacked.path.clone());
+    }
+    let view = View { read, network: !socket, ..View::default() };
+    Ok(Job { argv, env, confined: Some(Confined { confinement, view }), ..Job::default() })
+}
+
 /// A session with the database, which may be restored into, and the program that does it.
 async fn prepare(touch: &Touch, manifest: &Manifest, target: &Target) -> Result<(Client, Vec<String>), StepError> {
     let client = postgres::connect(touch.look(), &target.database).await?;
+    if target.confinement.is_none() {
+        trust::announce(touch, &client, &target.database).await?;
+    }
     if !target.non_empty {
         empty(&client, &target.database).await?;
     }
@@ -149,82 +169,6 @@ async fn prepare(touch: &Touch, manifest: &Manifest, target: &Target) -> Result<
 /// One connection, unless more are asked for.
 pub fn one() -> u8 {
     1
-}
-
-impl Source {
-    /// Opens an archive and reads its dump to the end.
-    ///
-    /// # Errors
-    /// It is no archive of a dump, or not good.
-    pub async fn open(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Self, StepError> {
-        let (touch, path) = (touch.again(), path.to_path_buf());
-        let password = password.map(|p| Zeroizing::new(p.to_owned()));
-        let checking = tokio::task::spawn_blocking(move || {
-            let (manifest, index) = checked(&touch, &path, password.as_ref().map(|p| p.as_bytes()))?;
-            Ok(Self { path, password, manifest, index })
-        });
-        checking.await.map_err(|e| StepError::because("reading the archive", &e))?
-    }
-
-    /// The major version of the server that the dump comes from.
-    ///
-    /// # Errors
-    /// The manifest does not say it.
-    pub fn server_major(&self) -> Result<u32, StepError> {
-        let version = &self.manifest.server_version;
-        let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().map_err(|_| StepError::new(format!("the manifest names the server version `{version}`")))
-    }
-
-    /// Makes the roles that the dump needs, without the right to log in, on a server that is there for nothing else.
-    ///
-    /// # Errors
-    /// The server refuses.
-    pub async fn create_roles(&self, touch: &Touch, server: &Settings) -> Result<(), StepError> {
-        let session = postgres::connect_rw(touch, server).await?;
-        for role in self.manifest.evidence.iter().flat_map(|e| &e.roles) {
-            let there = session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[role]).await;
-            if there.map_err(|e| postgres::asked("asking for the roles", &e))?.is_some() {
-                continue;
-            }
-            let sql = format!("CREATE ROLE {}", postgres::escape_identifier(role));
-            let made = session.client.batch_execute(&sql).await;
-            made.map_err(|e| postgres::asked(&format!("making the role `{role}`"), &e))?;
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn open(touch: &Touch, path: &Path) -> Result<Archive<File>, StepError> {
-    let wrong = |e: &(dyn std::error::Error + 'static)| StepError::because(format!("opening `{}`", path.display()), e);
-    let file = files::open(touch.look(), path).map_err(|e| wrong(&e))?;
-    Archive::open(file, u64::MAX).map_err(|e| wrong(&e))
-}
-
-/// The manifest and the place of the dump among the entries, after the dump was read to its end.
-fn checked(touch: &Touch, path: &Path, password: Option<&[u8]>) -> Result<(Manifest, usize), StepError> {
-    let mut archive = open(touch, path)?;
-    super::verify::check_password(&mut archive, path, password)?;
-    let bad = |why: String| StepError::new(format!("`{}` cannot be restored: {why}", path.display()));
-    let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
-    let find = |name: &str| names.iter().position(|n| n == name);
-    let index = find(MANIFEST).ok_or_else(|| bad("it has no manifest, so it is no dump of runplan's".to_owned()))?;
-    let mut text = Vec::new();
-    let content = archive.read(index, password).map_err(|e| bad(e.to_string()))?;
-    content.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
-    let manifest = Manifest::parse(&text).map_err(|why| bad(format!("its manifest {why}")))?;
-    let index = find(&manifest.dump).ok_or_else(|| bad(format!("it has no `{}`", manifest.dump)))?;
-    let folder = manifest.form() == Form::Directory;
-    let mut buffer = vec![0u8; 1 << 18];
-    for (at, _) in names.iter().enumerate().filter(|(at, n)| *at == index || folder && n.starts_with(FOLDER)) {
-        let mut content = archive.read(at, password).map_err(|e| bad(e.to_string()))?;
-        while content.read(&mut buffer).map_err(|e| bad(e.to_string()))? > 0 {
-            if touch.cancel().is_cancelled() {
-                return Err(StepError::cancelled());
-            }
-        }
-    }
-    Ok((manifest, index))
 }
 
 /// Whether the database holds nothing of anybody's.

@@ -4,10 +4,10 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use super::restore::{Source, open};
+use super::source::{Source, open};
 use crate::dump::FOLDER;
 use crate::files::{self, Spool};
-use crate::process::{self, Guard};
+use crate::process::{self, Account, Guard};
 use crate::quantity::Size;
 use crate::step::{Progress, StepError, Touch, Unit};
 
@@ -16,8 +16,31 @@ use crate::step::{Progress, StepError, Touch, Unit};
 pub struct Unpacked {
     /// What `pg_restore` is given.
     pub path: PathBuf,
-    _spool: Spool,
+    spool: Spool,
     _guard: Option<Guard>,
+}
+
+impl Unpacked {
+    /// Gives what is laid out to the account that is to read it.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn hand_over(&self, account: Option<Account>) -> Result<(), StepError> {
+        #[cfg(unix)]
+        if let Some(Account { user, group }) = account {
+            use std::os::unix::fs::chown;
+            let give = || -> io::Result<()> {
+                for entry in std::fs::read_dir(self.spool.path())? {
+                    chown(entry?.path(), Some(user), Some(group))?;
+                }
+                chown(self.spool.path(), Some(user), Some(group))
+            };
+            give().map_err(|e| StepError::because("giving the dump to the account that restores it", &e))?;
+        }
+        #[cfg(not(unix))]
+        let _ = account;
+        Ok(())
+    }
 }
 
 impl Source {
@@ -97,5 +120,5 @@ fn unpack(touch: &Touch, source: &Source) -> Result<Unpacked, StepError> {
         }
     }
     let path = if folder { spool.path().to_path_buf() } else { spool.path().join(&dump) };
-    Ok(Unpacked { path, _spool: spool, _guard: guard.ok() })
+    Ok(Unpacked { path, spool: spool, _guard: guard.ok() })
 }

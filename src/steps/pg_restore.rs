@@ -82,7 +82,7 @@ impl Step for PgRestore {
         let checks = match params.database.resolve(&look.env) {
             Ok(database) => {
                 let into = if params.create { proof::Into::Made } else { proof::Into::There };
-                proof::foresee(look, &database, into).await
+                proof::foresee(look, &database, into, false).await
             }
             Err(error) => vec![Check::problem(Area::Server, error.to_string())],
         };
@@ -93,7 +93,11 @@ impl Step for PgRestore {
         let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
         let Params { password, create, non_empty, no_owner, jobs, .. } = params;
-        Ok(Work { archive, password, target: Target { database, create, non_empty, no_owner, jobs } })
+        Ok(Work {
+            archive,
+            password,
+            target: Target { database, create, non_empty, no_owner, jobs, confinement: None },
+        })
     }
 
     fn preview(work: &Work) -> Preview {

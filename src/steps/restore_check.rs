@@ -11,12 +11,14 @@ use crate::postgres::{self, Settings};
 use crate::proof::{self, Cluster, Restored, Source, Target};
 use crate::quantity::Span;
 use crate::secret::Secret;
-use crate::step::{Area, Check, Look, Preflight, Preview, Step, StepError, Touch};
+use crate::step::{Area, Check, Look, Preflight, Preview, Probe, Step, StepError, Touch};
 use crate::value::Value;
 
 /// Restores an archive somewhere where it harms nobody, compares it with what was dumped, and clears it away.
 ///
-/// It is a success only when every table has the rows, and the checksum if there is one, that the manifest in the archive
+/// A restore runs code that owners of objects in the dump wrote: constraints, defaults, index expressions, generated
+/// columns, casts. By default it runs in a cluster of its own on this machine, confined by `bubblewrap` where that is
+/// installed. It is a success only when every table has the rows, and the checksum if there is one, that the manifest in the archive
 /// names. What it made is removed whatever happens.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,12 +35,17 @@ pub struct Params {
     /// Do it only when the last check of this plan and database that was passed is older.
     #[serde(default)]
     every: Option<Span>,
-    /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
-    /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
-    /// all of it and is removed whatever happens.
-    #[serde(default = "proof::one")]
+    /// Restore on a server (`scratch`, `database`) also as a superuser or as another role that could harm the server:
+    /// you trust everyone who may create objects in the dumped database. Default: false.
+    #[serde(default)]
+    trust_source: bool,
+    /// How many connections restore at a time. Default: in a cluster the number of processors where there is room, else 1.
+    /// With more than one, and always for a dump of `format: directory`, the dump is first laid out unencrypted in a
+    /// private folder of the system's temporary folder (TMPDIR), which needs room for all of it and is removed whatever
+    /// happens.
+    #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
-    jobs: u8,
+    jobs: Option<u8>,
     /// The server for `scratch`, or the database for `database`; what is left out is the plan's.
     #[serde(default)]
     database: Settings,
@@ -48,13 +55,13 @@ pub struct Params {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Into {
-    /// A database of its own on the server, made for it and dropped after it.
+    /// A cluster of its own on this machine, started for it and removed after it. Needs the server programs of PostgreSQL.
     #[default]
-    Scratch,
-    /// The database that is named, which must be empty and is left as it is then.
-    Database,
-    /// A cluster of its own on this machine, started for it and removed after it.
     Cluster,
+    /// A database of its own on the server, made for it and dropped after it. Refused for roles that could harm the server.
+    Scratch,
+    /// The database that is named, which must be empty and is left as it is then. Refused like `scratch`.
+    Database,
 }
 
 /// What was seen.
@@ -78,7 +85,8 @@ pub struct Work {
     archive: PathBuf,
     password: Option<Secret>,
     into: Into,
-    jobs: u8,
+    trust_source: bool,
+    jobs: Option<u8>,
     database: Settings,
     /// Why none is due.
     skipped: Option<String>,
@@ -92,20 +100,28 @@ pub struct RestoreCheck;
 impl Step for RestoreCheck {
     const NAME: &'static str = "restore_check";
     const EXAMPLE: &'static str =
-        "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\ninto: cluster\nevery: 7d\n";
+        "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\nevery: 7d\n";
     const PUBLISHES: bool = true;
     type Params = Params;
     type Output = Output;
     type Work = Work;
 
     async fn preflight(params: Params, look: &Look) -> Preflight {
+        let must = !params.trust_source;
         let checks = match (params.database.resolve(&look.env), params.into) {
-            (Ok(database), Into::Scratch) => proof::foresee(look, &database, proof::Into::Scratch).await,
-            (Ok(database), Into::Database) => proof::foresee(look, &database, proof::Into::There).await,
+            (Ok(database), Into::Scratch) => proof::foresee(look, &database, proof::Into::Scratch, must).await,
+            (Ok(database), Into::Database) => proof::foresee(look, &database, proof::Into::There, must).await,
             (Ok(database), Into::Cluster) => proof::foresee_cluster(look, &database).await,
             (Err(error), _) => vec![Check::problem(Area::Server, error.to_string())],
         };
         checks.into()
+    }
+
+    async fn probe(params: Params, probe: &Probe) -> Vec<Check> {
+        match params.into {
+            Into::Cluster => proof::probe_confinement(probe).await,
+            Into::Scratch | Into::Database => Vec::new(),
+        }
     }
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
@@ -119,7 +135,8 @@ impl Step for RestoreCheck {
             let when = last.with_timezone(&Local).format("%Y-%m-%d %H:%M");
             (age < every.0).then(|| format!("the last check was passed at {when}, and one is due after {every}"))
         });
-        Ok(Work { archive, password: params.password, into: params.into, jobs: params.jobs, database, skipped, note })
+        let Params { password, into, trust_source, jobs, .. } = params;
+        Ok(Work { archive, password, into, trust_source, jobs, database, skipped, note })
     }
 
     fn preview(work: &Work) -> Preview {
@@ -142,12 +159,15 @@ impl Step for RestoreCheck {
         if work.skipped.is_some() {
             return Ok(Output { checked: false, tables: 0, rows: 0, objects: 0, seconds: 0.0 });
         }
+        if work.into != Into::Cluster && !work.trust_source {
+            proof::require_ordinary_role_on(touch, &work.database).await?;
+        }
         let password = work.password.as_ref().map(|p| touch.open(p));
         let source = Source::open(touch, &work.archive, password).await;
         let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?;
         let restored = match work.into {
-            Into::Database => into(touch, &source, work.database.clone(), work.jobs).await,
-            Into::Scratch => scratch(touch, &source, &work.database, work.jobs).await,
+            Into::Database => into(touch, &source, target(work.database.clone(), work.jobs.unwrap_or(1))).await,
+            Into::Scratch => scratch(touch, &source, &work.database, work.jobs.unwrap_or(1)).await,
             Into::Cluster => cluster(touch, &source, work.jobs).await,
         }?;
         if !restored.compared {
@@ -177,8 +197,12 @@ fn note(look: &Look) -> PathBuf {
     files::state_dir(&look.env).join("checks").join(files::name_of_key(&key))
 }
 
-async fn into(touch: &Touch, source: &Source, database: Settings, jobs: u8) -> Result<Restored, StepError> {
-    proof::restore(touch, source, &Target { database, create: false, non_empty: false, no_owner: false, jobs }).await
+async fn into(touch: &Touch, source: &Source, target: Target) -> Result<Restored, StepError> {
+    proof::restore(touch, source, &target).await
+}
+
+fn target(database: Settings, jobs: u8) -> Target {
+    Target { database, create: false, non_empty: false, no_owner: false, jobs, confinement: None }
 }
 
 /// In a database of the server, made for it. What cannot be dropped is said.
@@ -189,7 +213,7 @@ async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) ->
     let name = format!("runplan_check_{}{own}", facts.run.to_lowercase().replace('-', "_"));
     let database = Settings { dbname: Some(name.clone()), ..server.clone() };
     postgres::create_database(touch, &database).await?;
-    let result = into(touch, source, database.clone(), jobs).await;
+    let result = into(touch, source, target(database.clone(), jobs)).await;
     if let Err(error) = postgres::drop_database(touch, &database).await {
         touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {error}"));
     }
@@ -197,13 +221,15 @@ async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) ->
 }
 
 /// In a cluster of its own, as its superuser; owners are made as they are needed.
-async fn cluster(touch: &Touch, source: &Source, jobs: u8) -> Result<Restored, StepError> {
-    let cluster = Cluster::start(touch, source.server_major()?).await?;
+async fn cluster(touch: &Touch, source: &Source, jobs: Option<u8>) -> Result<Restored, StepError> {
+    let cluster = Cluster::start(touch, source.server_major()?, jobs).await?;
     let result = async {
         source.create_roles(touch, &cluster.settings("postgres")).await?;
         let database = cluster.settings("runplan_check");
         postgres::create_database(touch, &database).await?;
-        into(touch, source, database, jobs).await
+        let jobs = jobs.unwrap_or_else(|| if source.takes_jobs() { cluster.jobs(source.dump_bytes()) } else { 1 });
+        let confinement = Some(cluster.confinement().clone());
+        into(touch, source, Target { confinement, ..target(database, jobs) }).await
     };
     let result = result.await;
     cluster.stop().await;

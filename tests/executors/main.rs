@@ -2,6 +2,7 @@
 
 mod also;
 mod command;
+mod confine;
 mod copy;
 mod directory;
 mod doctor;

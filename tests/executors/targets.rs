@@ -178,7 +178,7 @@ fn targets_that_are_restored_at_the_same_time_do_not_meet() {
     let plan = format!(
         "secrets: {{ zip: {{ env: TEST_ZIP }} }}\ntimeout: 5m\ntargets:\n  max_parallel: 4\n  list:\n{list}steps:\n\
          \x20 - {{ id: dump, uses: pg_dump, with: {{ archive: {{ path: 'out/${{{{ target.name }}}}-${{{{ run.id }}}}.zip', password: '${{{{ secrets.zip }}}}' }} }} }}\n\
-         \x20 - {{ id: check, uses: restore_check, with: {{ archive: '${{{{ steps.dump.outputs.path }}}}', password: '${{{{ secrets.zip }}}}', into: scratch }} }}\n"
+         \x20 - {{ id: check, uses: restore_check, with: {{ archive: '${{{{ steps.dump.outputs.path }}}}', password: '${{{{ secrets.zip }}}}', into: scratch, trust_source: true }} }}\n"
     );
     let json = many.world.run(&plan, &["--format", "json"]).ends(0).json();
     let checks: Vec<_> = json["steps"].as_array().expect("steps").iter().filter(|s| s["step"] == "check").collect();

@@ -1,0 +1,110 @@
+//! An archive that was read to its end, so that its dump may be handed on.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::archive::read::Archive;
+use crate::dump::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
+use crate::files;
+use crate::postgres::{self, Settings};
+use crate::step::{StepError, Touch};
+
+/// An archive whose dump was read to its end, so that it may be restored: what stands before the authentication code is
+/// not to be trusted, and nothing is handed on before that.
+#[derive(Clone)]
+pub struct Source {
+    pub(super) path: PathBuf,
+    pub(super) password: Option<Zeroizing<String>>,
+    pub(super) manifest: Manifest,
+    /// The dump's place among the entries.
+    pub(super) index: usize,
+}
+
+impl Source {
+    /// Opens an archive and reads its dump to the end.
+    ///
+    /// # Errors
+    /// It is no archive of a dump, or not good.
+    pub async fn open(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Self, StepError> {
+        let (touch, path) = (touch.again(), path.to_path_buf());
+        let password = password.map(|p| Zeroizing::new(p.to_owned()));
+        let checking = tokio::task::spawn_blocking(move || {
+            let (manifest, index) = checked(&touch, &path, password.as_ref().map(|p| p.as_bytes()))?;
+            Ok(Self { path, password, manifest, index })
+        });
+        checking.await.map_err(|e| StepError::because("reading the archive", &e))?
+    }
+
+    /// Bytes of the dump.
+    pub fn dump_bytes(&self) -> u64 {
+        self.manifest.dump_bytes
+    }
+
+    /// Whether several connections can restore it at a time.
+    pub fn takes_jobs(&self) -> bool {
+        self.manifest.form() != Form::Plain
+    }
+
+    /// The major version of the server that the dump comes from.
+    ///
+    /// # Errors
+    /// The manifest does not say it.
+    pub fn server_major(&self) -> Result<u32, StepError> {
+        let version = &self.manifest.server_version;
+        let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().map_err(|_| StepError::new(format!("the manifest names the server version `{version}`")))
+    }
+
+    /// Makes the roles that the dump needs, without the right to log in, on a server that is there for nothing else.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn create_roles(&self, touch: &Touch, server: &Settings) -> Result<(), StepError> {
+        let session = postgres::connect_rw(touch, server).await?;
+        for role in self.manifest.evidence.iter().flat_map(|e| &e.roles) {
+            let there = session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[role]).await;
+            if there.map_err(|e| postgres::asked("asking for the roles", &e))?.is_some() {
+                continue;
+            }
+            let sql = format!("CREATE ROLE {}", postgres::escape_identifier(role));
+            let made = session.client.batch_execute(&sql).await;
+            made.map_err(|e| postgres::asked(&format!("making the role `{role}`"), &e))?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn open(touch: &Touch, path: &Path) -> Result<Archive<File>, StepError> {
+    let wrong = |e: &(dyn std::error::Error + 'static)| StepError::because(format!("opening `{}`", path.display()), e);
+    let file = files::open(touch.look(), path).map_err(|e| wrong(&e))?;
+    Archive::open(file, u64::MAX).map_err(|e| wrong(&e))
+}
+
+/// The manifest and the place of the dump among the entries, after the dump was read to its end.
+fn checked(touch: &Touch, path: &Path, password: Option<&[u8]>) -> Result<(Manifest, usize), StepError> {
+    let mut archive = open(touch, path)?;
+    super::verify::check_password(&mut archive, path, password)?;
+    let bad = |why: String| StepError::new(format!("`{}` cannot be restored: {why}", path.display()));
+    let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
+    let find = |name: &str| names.iter().position(|n| n == name);
+    let index = find(MANIFEST).ok_or_else(|| bad("it has no manifest, so it is no dump of runplan's".to_owned()))?;
+    let mut text = Vec::new();
+    let content = archive.read(index, password).map_err(|e| bad(e.to_string()))?;
+    content.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
+    let manifest = Manifest::parse(&text).map_err(|why| bad(format!("its manifest {why}")))?;
+    let index = find(&manifest.dump).ok_or_else(|| bad(format!("it has no `{}`", manifest.dump)))?;
+    let folder = manifest.form() == Form::Directory;
+    let mut buffer = vec![0u8; 1 << 18];
+    for (at, _) in names.iter().enumerate().filter(|(at, n)| *at == index || folder && n.starts_with(FOLDER)) {
+        let mut content = archive.read(at, password).map_err(|e| bad(e.to_string()))?;
+        while content.read(&mut buffer).map_err(|e| bad(e.to_string()))? > 0 {
+            if touch.cancel().is_cancelled() {
+                return Err(StepError::cancelled());
+            }
+        }
+    }
+    Ok((manifest, index))
+}

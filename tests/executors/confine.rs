@@ -1,0 +1,194 @@
+//! Dumps whose objects run code of an ordinary role when they are restored: it must reach nothing.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::proof::alone;
+use crate::world::{PASSWORD, Run, World, psql};
+
+const DUMP: &str = "  - { id: dump, uses: pg_dump, timeout: 1h, with: { archive: { path: 'out/a.zip', password: '${{ secrets.zip }}' } } }\n";
+
+fn plan(steps: &str) -> String {
+    format!("secrets: {{ zip: {{ env: TEST_ZIP }} }}\nsteps:\n{steps}")
+}
+
+fn check(with: &str) -> String {
+    format!(
+        "  - {{ id: check, uses: restore_check, timeout: 1h, with: {{ archive: out/a.zip, password: '${{{{ secrets.zip }}}}'{with} }} }}\n"
+    )
+}
+
+/// What an ordinary role writes into its own schema so that a restore runs its function. The function runs a program as
+/// the account of the server where it may, and fails with what the program printed.
+fn attack(role: &str, program: &str) -> String {
+    let program = program.replace('\'', "''");
+    format!(
+        "CREATE ROLE {role}; CREATE SCHEMA evil AUTHORIZATION {role}; SET ROLE {role};
+CREATE FUNCTION evil.hit(v text) RETURNS boolean LANGUAGE plpgsql AS $f$
+DECLARE heard text;
+BEGIN
+  BEGIN
+    EXECUTE 'ALTER ROLE {role} SUPERUSER';
+  EXCEPTION WHEN OTHERS THEN NULL; END;
+  BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS said (t text); DELETE FROM pg_temp.said;
+    COPY pg_temp.said FROM PROGRAM '{program}' WITH (DELIMITER E'\\x01');
+    SELECT string_agg(t, ', ') INTO heard FROM pg_temp.said;
+  EXCEPTION WHEN OTHERS THEN NULL; END;
+  IF heard <> '' THEN RAISE EXCEPTION 'LEAK by %: %', v, heard; END IF;
+  RETURN true;
+END $f$;
+CREATE FUNCTION evil.number(v text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN PERFORM evil.hit(v); RETURN 1; END $f$;
+CREATE DOMAIN evil.word AS text CHECK (evil.hit('domain'));
+CREATE TABLE evil.checked (a int CHECK (evil.hit('check')));
+CREATE TABLE evil.generated (a int, g int GENERATED ALWAYS AS (evil.number('generated')) STORED);
+CREATE TABLE evil.indexed (a int); CREATE INDEX ON evil.indexed (evil.number('index' || a));
+CREATE TABLE evil.domained (a evil.word);
+CREATE MATERIALIZED VIEW evil.kept AS SELECT evil.number('matview') AS n;
+INSERT INTO evil.checked VALUES (1); INSERT INTO evil.generated VALUES (1); INSERT INTO evil.indexed VALUES (1); INSERT INTO evil.domained VALUES ('a');
+RESET ROLE;"
+    )
+}
+
+/// Makes what the world has so far the property of an account that is not root, and gives the binary run as it.
+fn as_somebody(world: &World) -> Command {
+    let run = |program: &str, arguments: &[&str]| {
+        let status = Command::new(program).args(arguments).arg(world.path("")).status().expect("it runs");
+        assert!(status.success(), "{program}");
+    };
+    run("chown", &["-R", "65534:65534"]);
+    let own = world.runplan();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(own.get_program());
+    command.current_dir(world.path(""));
+    for (name, value) in own.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// Tries everything that the code of a dump may try, and says `LEAK` for what it could.
+fn program(world: &World, marker: &Path) -> String {
+    let (archives, marker) = (world.path("out").display().to_string(), marker.display());
+    format!(
+        "(echo hit > {marker}; rm -rf {archives}; ls {archives}; ls -A {home}; cat /proc/[0-9]*/environ | tr '\\000' '\\n' | grep -a RUNPLAN_ZIP; \
+         (echo > /dev/tcp/127.0.0.1/{port}) && echo network; true) 2>/dev/null",
+        home = "/root /home/* /var/lib/postgresql",
+        port = std::env::var("PGPORT").unwrap_or_default(),
+    )
+    .replace("(echo > /dev/tcp", "bash -c \"echo > /dev/tcp")
+    .replace(") && echo network", "\" && echo network")
+}
+
+#[test]
+fn the_code_of_a_dump_reaches_nothing_outside_its_cluster() {
+    let _alone = alone();
+    for root in [false, true].into_iter().filter(|root| !root || is_root()) {
+        let world = World::with_database();
+        let open = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(open.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("a mode");
+        let marker = open.path().join("marker");
+        let role = format!("{}_mallory", world.db());
+        world.sql(&attack(&role, &program(&world, &marker)));
+        for format in ["custom", "plain", "directory"] {
+            let _ = std::fs::remove_dir_all(world.path("out"));
+            let dump = DUMP.replace("with: {", &format!("with: {{ format: {format},"));
+            world.write(
+                "plan.yaml",
+                format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan(&format!("{dump}{}", check("")))),
+            );
+            let mut command = if root || !is_root() { world.runplan() } else { as_somebody(&world) };
+            let output = command.arg("plan.yaml").env("RUNPLAN_ZIP_PASSWORD", "canary").output();
+            let run = Run::from(output.expect("the binary runs")).ends(0).says("are what was dumped");
+            run.never_says("LEAK").says("confinement: namespaces of their own (bubblewrap)");
+            assert!(!marker.exists(), "{format}, root: {root}");
+            assert!(world.path("out/a.zip").exists(), "{format}, root: {root}");
+        }
+        world.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+    }
+}
+
+#[test]
+fn the_code_of_a_dump_does_run_in_its_cluster() {
+    let _alone = alone();
+    let world = World::with_database();
+    let role = format!("{}_mallory", world.db());
+    world.sql(&attack(&role, "id -u; ls /; ls -A /tmp"));
+    let run = world.run(&plan(&format!("{DUMP}{}", check(", into: cluster"))), &[]).ends(1);
+    run.says("LEAK by generated: 65534, bin, ").never_says(", root").never_says(", home");
+    world.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+}
+
+#[test]
+fn a_scratch_database_is_refused_to_who_could_lose_the_server_by_it() {
+    let _alone = alone();
+    let world = World::with_database();
+    let role = format!("{}_mallory", world.db());
+    world.sql(&attack(&role, "true"));
+    let superuser = || psql("postgres", &format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{role}'"));
+    let scratch = |with: &str| plan(&check(&format!(", into: scratch{with}")));
+    world.run(&plan(DUMP), &[]).ends(0);
+    world
+        .run(&scratch(""), &[])
+        .ends(1)
+        .says("`runplan`, which is a superuser")
+        .says("trust_source: true")
+        .says("into: cluster");
+    assert_eq!(superuser(), "f");
+    // Nor to a role that only may become one, or may read and write the files of the server.
+    let user = format!("{}_checker", world.db());
+    world.sql(&format!("CREATE ROLE {user} LOGIN CREATEDB PASSWORD 'graphite'; GRANT {role} TO {user}"));
+    let as_user = scratch(&format!(", database: {{ user: {user}, password: '${{{{ secrets.pw }}}}' }}"))
+        .replace("secrets: {", "secrets: { pw: { env: TEST_PW },");
+    let run = |text: &str| {
+        world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{text}"));
+        Run::from(world.runplan().arg("plan.yaml").env("TEST_PW", "graphite").output().expect("the binary runs"))
+    };
+    for (grant, says) in [
+        ("GRANT pg_execute_server_program TO", "a member of `pg_execute_server_program`"),
+        ("GRANT pg_read_all_data TO", "a member of `pg_read_all_data`"),
+        ("GRANT runplan TO", "a member of `runplan`, which is a superuser"),
+    ] {
+        world.sql(&format!("{grant} {role}"));
+        run(&as_user).ends(1).says(&format!("`{user}`, which is {says}"));
+        world.sql(&format!("{} {role}", grant.replace("GRANT", "REVOKE").replace(" TO", " FROM")));
+    }
+    for (option, says) in
+        [("CREATEROLE", "may make roles"), ("REPLICATION", "may replicate"), ("BYPASSRLS", "bypasses row security")]
+    {
+        world.sql(&format!("ALTER ROLE {user} {option}"));
+        run(&as_user).ends(1).says(&format!("`{user}`, which {says}"));
+        world.sql(&format!("ALTER ROLE {user} NO{option}"));
+    }
+    assert_eq!(psql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'runplan_check_%'"), "0");
+    // An ordinary role is let in; this dump needs more than it may.
+    run(&as_user).ends(1).never_says("trust_source");
+    assert_eq!(superuser(), "f");
+    // Who trusts the source says so, and loses the server to it.
+    world.run(&scratch(", trust_source: true"), &[]).ends(0);
+    assert_eq!(superuser(), "t");
+    world.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {user}; DROP ROLE {role}"));
+}
+
+#[test]
+fn a_restore_into_a_database_says_what_it_trusts() {
+    let _alone = alone();
+    let world = World::with_database();
+    world.sql("CREATE TABLE t (id int)");
+    world.run(&plan(DUMP), &[]).ends(0);
+    let into = format!("{}_again", world.db());
+    let mut command = world.runplan();
+    command.args(["restore", "out/a.zip", "--into", &into, "--create"]).env("RUNPLAN_ZIP_PASSWORD", PASSWORD);
+    let port = std::env::var("PGPORT").expect("a server");
+    Run::from(command.output().expect("the binary runs")).ends(0).says(&format!(
+        "restoring runs code that owners of objects in this dump wrote, as `runplan` (superuser) on 127.0.0.1:{port}"
+    ));
+    psql("postgres", &format!("DROP DATABASE {into}"));
+}
