@@ -137,6 +137,15 @@ fn where_all_is_well_it_says_so_logs_in_everywhere_and_changes_nothing() {
     assert!(needs.iter().any(|n| n["of"] == "on_failure: alert" && n["checks"][0]["area"] == "mail"), "{json}");
 }
 
+/// Whether a line is of the trial whether programs can be confined: `bwrap` sets up namespaces, in which a shell does nothing.
+fn confines(line: &str) -> bool {
+    let trial = "[\"/bin/sh\", \"-c\", \":\"]";
+    line.contains("execve(\"/usr/bin/bwrap\"")
+        || line.contains(trial)
+        || line.contains("NETLINK")
+        || line.contains("nlmsg_")
+}
+
 #[test]
 fn watched_from_outside_it_starts_what_fetches_a_secret_and_writes_nothing() {
     let ward = Ward::new();
@@ -149,6 +158,7 @@ fn watched_from_outside_it_starts_what_fetches_a_secret_and_writes_nothing() {
     let more: Vec<&str> = deeds(&trace)
         .into_iter()
         .filter(|l| !(l.contains("connect(") && l.contains(&mail) || l.contains("execve(") && l.contains(&ask)))
+        .filter(|l| !confines(l))
         .collect();
     assert_eq!(more, Vec::<&str>::new());
     assert!(trace.contains(&mail) && trace.contains(&ask), "the trace shows neither: {trace}");
