@@ -120,5 +120,5 @@ fn unpack(touch: &Touch, source: &Source) -> Result<Unpacked, StepError> {
         }
     }
     let path = if folder { spool.path().to_path_buf() } else { spool.path().join(&dump) };
-    Ok(Unpacked { path, spool: spool, _guard: guard.ok() })
+    Ok(Unpacked { path, spool, _guard: guard.ok() })
 }
