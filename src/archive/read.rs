@@ -76,6 +76,15 @@ impl Item {
         self.aes.is_some()
     }
 
+    /// How it is compressed, in the words of plans and records.
+    pub fn compression(&self) -> &'static str {
+        match self.method {
+            0 => "store",
+            93 => "zstd",
+            _ => "deflate",
+        }
+    }
+
     fn refused(&self, what: &'static str) -> Refused {
         Refused::Entry { name: self.name.clone(), what }
     }

@@ -10,7 +10,10 @@ use crate::report::Target;
 
 pub use past::{HistoryArgs, LogsArgs, ResumeArgs, StatusArgs, StatusFormat};
 
-/// A declarative job runner for people who keep PostgreSQL databases.
+/// What somebody new does first.
+const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write the main job for a database\n  runplan doctor nightly.yaml  check what it needs\n  runplan -n nightly.yaml      show what it would do\n  runplan nightly.yaml         run it";
+
+/// Encrypted, verified PostgreSQL backups and rule-driven VACUUM from one plan file.
 ///
 /// `runplan plans/nightly.yaml` runs a plan; it is short for `runplan run plans/nightly.yaml`.
 ///
@@ -20,7 +23,7 @@ pub use past::{HistoryArgs, LogsArgs, ResumeArgs, StatusArgs, StatusFormat};
 /// holds the lock; 77 a secret or a permission is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
 /// terminated.
 #[derive(Debug, Parser)]
-#[command(name = "runplan", version, max_term_width = 120)]
+#[command(name = "runplan", version, max_term_width = 120, after_help = FIRST)]
 #[command(override_usage = "runplan [OPTIONS] [PLAN]\n       runplan [-v] [-q] [--color <COLOR>] <COMMAND>")]
 pub struct Cli {
     #[command(flatten)]
@@ -31,17 +34,20 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
+/// The heading of the flags of every command.
+const GLOBAL: &str = "Global options";
+
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub struct Global {
     /// Say more: also what executors note as detail
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = GLOBAL)]
     pub verbose: bool,
     /// Say less: only warnings and the end
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
     /// When to use colour; `auto` honours NO_COLOR and CLICOLOR_FORCE
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = GLOBAL)]
     pub color: Color,
 }
 
@@ -56,6 +62,9 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a plan
+    #[command(
+        after_help = "Examples:\n  runplan run nightly.yaml -n\n  runplan run nightly.yaml -p keep=7 --only dump,verify"
+    )]
     Run(RunArgs),
     /// Go on where a failed run stopped
     ///
@@ -76,8 +85,10 @@ pub enum Command {
     /// For `runplan status` it is good when all that was left is done, and as old as the run it goes on with.
     ///
     /// Exit codes: as those of a run; 2 also when the run cannot be gone on with, 75 also while it goes on.
+    #[command(after_help = "Examples:\n  runplan resume\n  runplan resume --plan nightly.yaml -n")]
     Resume(ResumeArgs),
     /// Check plans without running them
+    #[command(after_help = "Example:\n  runplan validate --deny-warnings plans/")]
     Validate(ValidateArgs),
     /// Look at everything that a run of a plan will need, and change nothing
     ///
@@ -91,16 +102,24 @@ pub enum Command {
     ///
     /// Exit codes: 0 all is well, or nothing but warnings; 1 a problem; 2 wrong command line; 77 a secret or a permission
     /// is missing; 78 the plan is not valid.
+    #[command(after_help = "Example:\n  runplan doctor nightly.yaml")]
     Doctor(DoctorArgs),
     /// Say what a finding's code means, with an example of wrong and right
+    #[command(after_help = "Example:\n  runplan explain RP0102")]
     Explain(ExplainArgs),
-    /// Write a first plan that validates
+    /// Write a first plan that validates, and say what to do next
+    #[command(
+        after_help = "Example:\n  runplan init nightly.yaml --database app --to /var/backups/app --copy /mnt/share/app --mail dba@example.org"
+    )]
     Init(InitArgs),
     /// Show the effective plan, each value with where it came from
+    #[command(after_help = "Example:\n  runplan show --resolved nightly.yaml")]
     Show(ShowArgs),
     /// Print the JSON Schema of plans, for editors
+    #[command(after_help = "Example:\n  runplan schema > runplan.schema.json")]
     Schema,
     /// List the executors, or show one with its parameters, outputs and an example
+    #[command(after_help = "Example:\n  runplan steps pg_dump")]
     Steps(StepsArgs),
     /// List past runs, the newest last
     ///
@@ -108,10 +127,12 @@ pub enum Command {
     /// closing event, and its process is gone. Dry runs leave nothing and are not listed.
     ///
     /// Exit codes: 0 done; 2 wrong command line, or runs that cannot be read; 78 the plan is not valid.
+    #[command(after_help = "Example:\n  runplan history nightly.yaml --failed")]
     History(HistoryArgs),
     /// Print the log of a past run
     ///
     /// Exit codes: 0 done; 2 wrong command line: no such run, or more than one; 78 the plan is not valid.
+    #[command(after_help = "Example:\n  runplan logs last --plan nightly.yaml")]
     Logs(LogsArgs),
     /// Say whether the last good run of a plan is young enough, for cron, Nagios and Prometheus
     ///
@@ -122,10 +143,22 @@ pub enum Command {
     ///
     /// Exit codes: 0 young enough; 1 too old, none, or runs that cannot be read; 2 wrong command line; 78 the plan is not
     /// valid. To Nagios 1 is a warning; its `negate --warning=CRITICAL` makes it critical.
+    #[command(after_help = "Example:\n  runplan status nightly.yaml --max-age 26h")]
     Status(StatusArgs),
     /// Read archives through and say whether they are good
+    ///
+    /// An archive whose record (`<archive>.json`) is lost is read through all the same. When nothing else is missing it is
+    /// intact, but retention does not count it and does not remove it until `--write-record` has written the record again.
+    ///
+    /// Exit codes: 0 all are good; 1 one is not, or its record is missing; 2 wrong command line; 77 the password is missing.
+    #[command(
+        after_help = "Examples:\n  runplan verify --plan nightly.yaml\n  runplan verify /mnt/share --password-file /etc/runplan/zip"
+    )]
     Verify(VerifyArgs),
     /// Restore an archive into a database, and compare it with what was dumped
+    #[command(
+        after_help = "Examples:\n  runplan restore --plan nightly.yaml --into app_restored --create\n  runplan restore app-20261124T142631Z-3cfb.zip --into scratch --non-empty"
+    )]
     Restore(RestoreArgs),
     /// List the archives of a plan, the newest first
     ///
@@ -134,8 +167,10 @@ pub enum Command {
     /// journals of past runs tell), whether it is pinned, and where its copies are. It opens no archive and needs no password.
     ///
     /// Exit codes: 0 done; 2 wrong command line, or a folder that cannot be listed; 78 the plan is not valid.
+    #[command(after_help = "Example:\n  runplan archives nightly.yaml")]
     Archives(ArchivesArgs),
     /// Pin archives, so that retention leaves them alone
+    #[command(after_help = "Example:\n  runplan pin /var/backups/app/app-20261124T142631Z-3cfb.zip")]
     Pin(PinArgs),
     /// Print what a shell needs to complete words
     ///
@@ -143,8 +178,10 @@ pub enum Command {
     /// ~/.config/fish/config.fish `runplan completions fish | source`. These ask runplan at each TAB: it knows plans, the
     /// step ids, tags, targets and parameters of the plan on the line, and past runs. It starts and writes nothing for
     /// that, asks no server and reads no secret. `elvish` and `powershell` know commands and flags.
+    #[command(after_help = "Example:\n  source <(runplan completions bash)")]
     Completions(ShellArgs),
     /// Print the manual page, in roff
+    #[command(after_help = "Example:\n  runplan man | man -l -")]
     Man,
 }
 
@@ -337,6 +374,9 @@ pub struct PasswordArgs {
 /// What to read through.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
+    /// Write the record of an archive again when it is all that is missing: from the manifest inside, after every byte was read
+    #[arg(long)]
+    pub write_record: bool,
     /// The archives, or folders of archives; with `--plan` also `latest` (the default) and names in the plan's folders
     #[arg(value_name = "ARCHIVE", value_hint = ValueHint::AnyPath, required_unless_present = "of_plan")]
     pub archives: Vec<PathBuf>,

@@ -67,7 +67,7 @@ fn verify_one(
     let (secrets, handed, encrypted) = password.as_plan();
     let plan = json!({
         "version": 1, "name": "verify", "params": { "archive": { "type": "string" } }, "secrets": secrets,
-        "steps": [{ "id": "verify", "uses": "verify", "with": with(encrypted, json!({})) }],
+        "steps": [{ "id": "verify", "uses": "verify", "with": with(encrypted, json!({ "write_record": args.write_record })) }],
     });
     let readers: Vec<Arc<dyn Reader>> = vec![Arc::clone(collector) as Arc<dyn Reader>];
     start(&plan, params(archive, None), handed, args.format, readers, terms)

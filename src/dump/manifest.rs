@@ -45,8 +45,21 @@ pub struct Manifest {
     /// Bytes of the dump.
     pub dump_bytes: u64,
     pub started_at: DateTime<Utc>,
+    /// Where it was made; none in archives of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// What the dumped snapshot held; none when it could not be measured.
     pub evidence: Option<Evidence>,
+}
+
+/// The machine that made a dump, and the server that it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    pub machine: String,
+    pub host: String,
+    pub port: u16,
+    pub system_identifier: Option<String>,
 }
 
 impl Manifest {

@@ -7,4 +7,4 @@ pub mod rows;
 pub mod sql;
 pub mod toc;
 
-pub use manifest::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest, TOC};
+pub use manifest::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest, Origin, TOC};

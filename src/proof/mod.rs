@@ -7,6 +7,7 @@ mod cluster;
 mod folder;
 mod orphan;
 mod preflight;
+mod record;
 mod restore;
 mod source;
 mod trust;
@@ -16,6 +17,7 @@ mod verify;
 
 pub use cluster::Cluster;
 pub use preflight::{Into, foresee, foresee_cluster, probe_confinement};
+pub use record::write_record;
 pub use restore::{Restored, Target, one, restore, there};
 pub use source::Source;
 pub use trust::require_ordinary_role_on;

@@ -46,14 +46,35 @@ impl Failed {
 /// # Errors
 /// The checks that failed.
 pub fn verify(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Verified, StepError> {
+    match examine(touch, path, password)? {
+        Found::Good(verified) => Ok(*verified),
+        Found::RecordMissing => {
+            let what = format!("`{}`: archive intact, record missing: retention does not count it", path.display());
+            Err(StepError::new(what).hint("`runplan verify --write-record ARCHIVE` writes the record again"))
+        }
+    }
+}
+
+/// What an archive is that was read to its end.
+pub(super) enum Found {
+    Good(Box<Verified>),
+    /// Everything in it is good, and it has no record.
+    RecordMissing,
+}
+
+/// Reads an archive through, as [`verify`] does.
+pub(super) fn examine(touch: &Touch, path: &Path, password: Option<&str>) -> Result<Found, StepError> {
     let mut failed = Failed::default();
     let record = record(touch.look(), path, &mut failed);
+    let missing = record.is_none() && !files::exists(touch.look(), &Record::path_of(path));
     if let Some(record) = &record {
         hash(touch, path, record, &mut failed)?;
     }
     let verified = entries(touch, path, password, record, &mut failed)?;
     match (failed.0.is_empty(), verified) {
-        (true, Some(verified)) => Ok(verified),
+        (true, Some(verified)) => Ok(Found::Good(Box::new(verified))),
+        // The only thing that was noted.
+        _ if missing && failed.0.len() == 1 => Ok(Found::RecordMissing),
         _ => Err(StepError::new(format!("`{}` is not good: {}", path.display(), failed.0.join("; ")))
             .hint(if failed.0.iter().all(|f| f.contains("password")) { PASSWORD } else { BAD })),
     }

@@ -23,6 +23,10 @@ pub struct Params {
     /// Its password, when it has one.
     #[serde(default)]
     password: Option<Secret>,
+    /// Whether its record is written again when that is all that is missing: from the manifest inside, after every byte was
+    /// read.
+    #[serde(default)]
+    write_record: bool,
 }
 
 /// What was found good.
@@ -47,6 +51,7 @@ pub struct Output {
 pub struct Work {
     archive: PathBuf,
     password: Option<Secret>,
+    write_record: bool,
 }
 
 /// The executor.
@@ -66,7 +71,7 @@ impl Step for Verify {
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = proof::there(look, &params.archive)?;
-        Ok(Work { archive, password: params.password })
+        Ok(Work { archive, password: params.password, write_record: params.write_record })
     }
 
     fn preview(work: &Work) -> Preview {
@@ -78,6 +83,10 @@ impl Step for Verify {
         let path = work.archive.clone();
         let verifying = tokio::task::spawn_blocking(move || {
             let password = work.password.as_ref().map(|p| own.open(p).to_owned());
+            if work.write_record {
+                proof::write_record(&own, &work.archive, password.as_deref())
+                    .map_err(|e| e.with_password_origin(work.password.as_ref()))?;
+            }
             proof::verify(&own, &work.archive, password.as_deref())
                 .map_err(|e| e.with_password_origin(work.password.as_ref()))
         });

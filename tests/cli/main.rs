@@ -2,9 +2,11 @@
 //! plan, words for what went wrong. Run by `tests/sandbox cargo test`.
 
 mod archives;
+mod help;
 mod init;
 mod of_plan;
 mod password;
+mod record;
 #[path = "../smtp/mod.rs"]
 #[expect(dead_code, reason = "the tests of mail use the rest")]
 mod smtp;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Work;
 use crate::archive::{self, Content, Record, Sealed, Server};
-use crate::dump::Manifest;
+use crate::dump::{Manifest, Origin};
 use crate::postgres::evidence::Evidence;
 use crate::step::{StepError, Touch};
 
@@ -28,9 +28,17 @@ pub fn manifest(
         globals: work.globals.as_ref().map(|_| "globals.sql".to_owned()),
         dump_bytes,
         started_at,
+        origin: Some(origin(work, &facts.host)),
         evidence,
     };
     serde_json::to_string(&manifest).map_err(|e| StepError::because("the manifest", &e))
+}
+
+/// The machine and the server.
+fn origin(work: &Work, machine: &str) -> Origin {
+    let (host, port) = (work.database.host.clone().unwrap_or_default(), work.database.port.unwrap_or(5432));
+    let system_identifier = work.server.identifier.clone();
+    Origin { machine: machine.to_owned(), host, port, system_identifier }
 }
 
 /// The record that goes beside it.
