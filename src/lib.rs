@@ -31,9 +31,9 @@
 //! | [`template`] | `${{ … }}`: parse, list the names read, infer the type, render |
 //! | [`step`] | the contract of an executor, the registry, leave to look and leave to touch |
 //! | [`event`] | the facts of a run, serialisable, versioned |
-//! | [`tls`] | whom to trust: certificate authorities, what is wrong with a certificate, which names stay here |
 //! | [`process`] | run a program in its own group, piped, stopped on cancel |
 //! | [`files`] | listing, atomic publication, copy, delete inside a root, free space, locks |
+//! | [`tls`] | whom to trust: certificate authorities, what is wrong with a certificate, which names stay here |
 //! | [`vault`] | where a secret comes from, and fetching it |
 //! | [`postgres`] | connection settings and TLS, queries, identifiers, versions of server and tools |
 //! | [`dump`] | the formats of pg_dump: table of contents, data blocks, SQL; the manifest; what a dump says that it holds |

@@ -7,7 +7,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
+use crate::files::{self, Links};
 use crate::step::StepError;
+
+/// The largest file of certificates that is read, in bytes: the bundle of a distribution has a quarter of one MiB.
+pub const CA_LIMIT: u64 = 8 << 20;
 
 /// Whether a name leads to this machine whoever answers for names: `localhost`, 127.0.0.0/8, `::1`.
 pub fn is_here(host: &str) -> bool {
@@ -31,7 +35,7 @@ pub fn authorities(key: &str, file: Option<&str>) -> Result<RootCertStore, StepE
     };
     let hint = format!("`{key}` is a PEM file with certificates of authorities");
     let wrong = |e: &dyn std::fmt::Display| StepError::new(format!("`{file}`: {e}")).hint(&hint);
-    let pem = std::fs::read(file).map_err(|e| wrong(&e))?;
+    let pem = files::read_regular(file.as_ref(), CA_LIMIT, Links::Follow).map_err(|e| wrong(&e))?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         store.add(certificate.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
     }

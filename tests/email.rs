@@ -340,7 +340,7 @@ fn a_long_log_is_shortened_and_a_missing_file_is_named() {
         "See below.",
         &format!("{left_out} bytes of its middle are left out"),
         "not attached: `nothere.txt`: No such file",
-        "not attached: `.`: it is no file",
+        "not attached: `.`: it is a folder, not a regular file",
         "not attached: `big.bin`: it is larger than",
     ] {
         assert!(text.contains(part), "{part}: {text}");

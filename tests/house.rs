@@ -14,13 +14,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("template", &["secret", "value"]),
     ("step", &["secret", "value", "cancel"]),
     ("event", &["diag", "step"]),
-    ("tls", &["step"]),
     ("process", &["diag", "secret", "cancel", "step"]),
     ("files", &["cancel", "step"]),
-    ("vault", &["diag", "secret", "cancel", "step", "process"]),
-    ("postgres", &["secret", "cancel", "step", "tls", "process", "quantity"]),
+    ("tls", &["step", "files"]),
+    ("vault", &["diag", "secret", "cancel", "step", "process", "files"]),
+    ("postgres", &["secret", "cancel", "step", "tls", "process", "files", "quantity"]),
     ("dump", &["step", "postgres"]),
-    ("mail", &["diag", "secret", "cancel", "step", "tls"]),
+    ("mail", &["diag", "secret", "cancel", "step", "tls", "files"]),
     ("web", &["diag", "secret", "cancel", "step", "tls"]),
     ("archive", &["secret", "cancel", "step", "files"]),
     ("proof", &["secret", "cancel", "quantity", "step", "process", "files", "postgres", "dump", "archive"]),
@@ -31,7 +31,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "dump", "mail", "web", "archive",
         ],
     ),
-    ("plan", &["diag", "secret", "value", "quantity", "document", "template", "step", "vault", "postgres", "mail"]),
+    (
+        "plan",
+        &["diag", "secret", "value", "quantity", "document", "template", "step", "files", "vault", "postgres", "mail"],
+    ),
     (
         "run",
         &[
@@ -48,6 +51,12 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("Touch::begin", &["run/", "archive/tests.rs"]),
     ("Probe::begin", &["run/"]),
     (".expose()", &["secret.rs", "value/", "step/", "template/", "postgres/"]),
+    // What a path names may be a pipe, a device or a link: `files` opens it so that nothing hangs and nothing is followed.
+    // Files of the system (`/proc`, `/etc/passwd`) are what they are.
+    ("File::open(", &["files/", "proof/", "cli/hardening.rs", "archive/tests"]),
+    ("fs::read(", &["files/", "proof/", "archive/tests"]),
+    ("fs::read_to_string(", &["files/", "proof/", "process/confine.rs"]),
+    ("File::create(", &["files/"]),
     ("unsafe ", &[]),
     ("serde(flatten", &[]),
     ("untagged", &[]),
@@ -194,6 +203,8 @@ fn planted_faults_are_seen() {
         ("cli/doctor.rs", "let probe = Probe::begin(look, true);"),
         ("files/helpers.rs", ""),
         ("archive/x.rs", "unsafe { f() }"),
+        ("cli/x.rs", "let text = std::fs::read_to_string(path);"),
+        ("vault/mod.rs", "let file = File::open(path);"),
     ] {
         assert!(!faults(path, text).is_empty(), "{path}: {text}");
     }

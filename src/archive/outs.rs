@@ -16,7 +16,7 @@ use super::keys::Salted;
 use super::sealed::{Made, Sealed, failed};
 use super::through::{self, Sum};
 use crate::cancel::Cancel;
-use crate::files::{self, Partial};
+use crate::files::{self, Links, Partial};
 use crate::step::{StepError, Touch};
 
 /// After so many bytes they are flushed and read back, so that the end has less to wait for.
@@ -57,7 +57,7 @@ impl Place {
         files::make_private_dir(dir).map_err(|e| failed("making the folder", dir, &e))?;
         let begin = || {
             let partial = Partial::create(touch, path)?;
-            let again = File::open(partial.path())?;
+            let again = files::open_regular(partial.path(), Links::Refuse)?;
             let follower = Follower::new(partial.file().try_clone()?, again, touch.cancel().clone());
             let file = BufWriter::with_capacity(64 * 1024, partial.file().try_clone()?);
             Ok(Self { path: path.to_path_buf(), partial, file, follower })

@@ -41,7 +41,9 @@ fn file(look: &Look, path: &Path, bytes: Option<u64>) -> Result<Listed, StepErro
         files::at(look, path).map_err(|e| StepError::because(format!("looking at `{shown}`"), &e).hint(GONE))?;
     match there {
         None => Err(StepError::new(format!("`{shown}` is gone")).hint(GONE)),
-        Some(file) if file.kind != Kind::File => Err(StepError::new(format!("`{shown}` is no ordinary file any more"))),
+        Some(file) if file.kind != Kind::File => {
+            Err(StepError::new(format!("`{shown}` is no longer a regular file, it is {}", file.kind.describe())))
+        }
         Some(file) => match bytes.filter(|b| *b != file.bytes) {
             None => Ok(file),
             Some(had) => {

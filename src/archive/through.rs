@@ -1,11 +1,11 @@
 //! An archive unpacked again before it gets its name: what comes out must be what went in.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::read::Archive;
 use crate::cancel::Cancel;
+use crate::files::{self, Links};
 
 /// Bytes handled at a time.
 const PIECE: usize = 256 * 1024;
@@ -25,7 +25,7 @@ pub struct Sum {
 /// # Errors
 /// It is not what was packed, or the work was cancelled.
 pub fn check(path: &Path, password: Option<&[u8]>, packed: &[Sum], cancel: &Cancel) -> io::Result<()> {
-    let file = File::open(path)?;
+    let file = files::open_regular(path, Links::Refuse)?;
     #[cfg(target_os = "linux")]
     {
         // What is in memory was put there by the first reading.

@@ -10,6 +10,7 @@ use super::args::Cli;
 use super::exit::Failure;
 use crate::diag;
 use crate::document::Document;
+use crate::files;
 use crate::plan::{Input, Plan, Target};
 use crate::value::{Map, Value};
 
@@ -34,23 +35,18 @@ pub fn read_plan(path: &Path) -> Result<Input, Failure> {
             None => failure,
         }
     };
-    let file = fs::File::open(path).map_err(cannot)?;
-    if file.metadata().is_ok_and(|m| m.is_dir()) {
+    if path.is_dir() {
         return Err(Failure::usage(format!("`{name}` is a folder, not a plan"))
             .hint(format!("name a file in it, or check all of them with `runplan validate {name}`")));
     }
-    let text = read(file).map_err(cannot)?;
+    let text = files::open_input(path).and_then(read).map_err(cannot)?;
     let full = std::path::absolute(path).unwrap_or_else(|_| here.join(path));
     let dir = full.parent().map_or(here, Path::to_path_buf);
     Ok(Input { name, dir, text })
 }
 
 fn read(from: impl Read) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    from.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(io::Error::other(format!("it is larger than {} MiB", LIMIT >> 20)));
-    }
+    let bytes = files::read_limited(from, LIMIT)?;
     String::from_utf8(bytes).map_err(|e| {
         io::Error::other(format!(
             "it is not UTF-8 text: the byte at offset {} is not part of a character",
@@ -200,7 +196,7 @@ fn declared(plan: &Plan) -> String {
 
 fn read_params_file(path: &Path) -> Result<Vec<(String, serde_json::Value)>, Failure> {
     let name = path.to_string_lossy().into_owned();
-    let text = fs::File::open(path).and_then(read);
+    let text = files::open_input(path).and_then(read);
     let text = text.map_err(|e| Failure::usage(format!("cannot read the parameters file `{name}`: {e}")))?;
     let mut sources = diag::Sources::default();
     let source = sources.add(name.clone(), text.clone());

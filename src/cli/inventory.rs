@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Content, LIMIT, PIN, Record};
+use crate::files::{self, Links};
 use crate::run::{Outlook, StepOutlook};
 use crate::value::Value;
 
@@ -188,12 +189,7 @@ fn list(role: Role, dir: &Path, depth: usize, found: &mut Vec<Stored>) -> io::Re
 /// # Errors
 /// Why it counts for nothing: reads after "its record".
 pub fn read_record(path: &Path) -> Result<Record, String> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        fs::File::open(path)?.take(LIMIT).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    Record::parse(&read().map_err(|e| format!("cannot be read: {e}"))?)
+    Record::parse(&files::read_regular(path, LIMIT, Links::Follow).map_err(|e| format!("cannot be read: {e}"))?)
 }
 
 /// One archive, at each place where it is.

@@ -1,7 +1,7 @@
 //! `runplan pin`: archives that retention leaves alone.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{SecondsFormat, Utc};
@@ -10,6 +10,7 @@ use super::args::PinArgs;
 use super::exit::{Exit, Failure};
 use super::output::Terms;
 use crate::archive::{LIMIT, PIN, Record};
+use crate::files::{self, Links};
 
 /// Pins archives, or takes their pins away. Each is looked at before the first is touched.
 pub fn pin(args: &PinArgs, terms: &Terms) -> Result<Exit, Failure> {
@@ -37,16 +38,13 @@ pub fn pin(args: &PinArgs, terms: &Terms) -> Result<Exit, Failure> {
 /// Whether there is an archive with a record of ours.
 fn known(archive: &Path) -> Result<(), String> {
     let shown = archive.display();
-    if !archive.is_file() {
-        return Err(format!("there is no archive `{shown}`"));
-    }
-    let read = |path: &Path| -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        fs::File::open(path)?.take(LIMIT).read_to_end(&mut text).map(|_| text)
-    };
+    files::open_regular(archive, Links::Follow).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => format!("there is no archive `{shown}`"),
+        _ => format!("`{shown}` cannot be opened: {e}"),
+    })?;
     let record = Record::path_of(archive);
-    let text =
-        read(&record).map_err(|e| format!("`{shown}` is no archive with a record: `{}`: {e}", record.display()))?;
+    let text = files::read_regular(&record, LIMIT, Links::Follow)
+        .map_err(|e| format!("`{shown}` is no archive with a record: `{}`: {e}", record.display()))?;
     Record::parse(&text).map(drop).map_err(|why| format!("`{shown}`: its record {why}"))
 }
 
@@ -57,14 +55,7 @@ fn beside(archive: &Path) -> PathBuf {
 }
 
 fn make(pin: &Path) -> io::Result<bool> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    match options.open(pin) {
+    match files::open_with(pin, Links::Refuse, OpenOptions::new().write(true).create_new(true)) {
         Ok(mut file) => {
             writeln!(file, "pinned at {}", Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true))?;
             file.sync_all().map(|()| true)

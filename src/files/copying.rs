@@ -1,12 +1,12 @@
 //! Copying a file under a passing name: hashed as it is read, flushed, and read back from the disk.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::Partial;
+use super::regular::{Links, open_regular};
 use crate::step::{Look, Touch};
 
 /// Bytes handled at a time.
@@ -27,7 +27,7 @@ pub struct Copied {
 /// # Errors
 /// Reading or writing failed, the copy is not what was read, or the work was cancelled.
 pub fn copy(touch: &Touch, from: &Path, to: &Path, verify: bool, progress: &mut dyn FnMut(u64)) -> io::Result<Copied> {
-    let mut source = File::open(from)?;
+    let mut source = open_regular(from, Links::Refuse)?;
     let partial = Partial::create(touch, to)?;
     let mut target = partial.file();
     let (bytes, sha256) = pump(touch.look(), &mut source, progress, &mut |data| target.write_all(data))?;
@@ -60,7 +60,7 @@ pub fn hash(look: &Look, path: &Path) -> io::Result<(u64, String)> {
 /// # Errors
 /// As [`hash`] has.
 pub fn hash_told(look: &Look, path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(u64, String)> {
-    pump(look, &mut File::open(path)?, progress, &mut |_| Ok(()))
+    pump(look, &mut open_regular(path, Links::Refuse)?, progress, &mut |_| Ok(()))
 }
 
 /// Size and SHA-256 of everything that a reader gives.

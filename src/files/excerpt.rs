@@ -1,9 +1,9 @@
 //! A file's beginning and end, when all of it would be too much.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::regular::{Links, open_regular};
 use crate::step::Look;
 
 /// What was read of a file.
@@ -19,20 +19,19 @@ pub struct Excerpt {
 /// The size of a file, in bytes; links are followed.
 ///
 /// # Errors
-/// It is not there, cannot be looked at, or is no file.
+/// It does not exist, cannot be opened, or is not a regular file.
 pub fn size(_: &Look, path: &Path) -> io::Result<u64> {
-    regular(path)
+    open_regular(path, Links::Follow)?.metadata().map(|m| m.len())
 }
 
 /// Reads a file, or its beginning and its end when it is larger than `max` bytes. The cuts fall between lines where there
 /// are any. A file that grows meanwhile is read as far as it went.
 ///
 /// # Errors
-/// It is not there, cannot be read, or is no file.
+/// It does not exist, cannot be read, or is not a regular file.
 pub fn read_head_tail(_: &Look, path: &Path, max: u64) -> io::Result<Excerpt> {
-    // A pipe or a device could keep the reader waiting for ever.
-    let size = regular(path)?;
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path, Links::Follow)?;
+    let size = file.metadata()?.len();
     let mut read = |from: u64, count: u64| -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(from))?;
@@ -46,11 +45,6 @@ pub fn read_head_tail(_: &Look, path: &Path, max: u64) -> io::Result<Excerpt> {
     let (head, tail) = (before_cut(read(0, half)?), after_cut(read(size - half, half)?));
     let taken = u64::try_from(head.len() + tail.len()).unwrap_or(u64::MAX);
     Ok(Excerpt { head, tail, left_out: size.saturating_sub(taken) })
-}
-
-fn regular(path: &Path) -> io::Result<u64> {
-    let found = path.metadata()?;
-    if found.is_file() { Ok(found.len()) } else { Err(io::Error::other("it is no file")) }
 }
 
 /// Whether a byte is not the first of its character in UTF-8.

@@ -25,7 +25,7 @@ pub fn expand(look: &Look, pattern: &str) -> io::Result<Vec<Found>> {
             Kind::File => found.push((path.to_path_buf(), listed)),
             Kind::Folder => walk(look, path, &mut found)?,
             Kind::Link => return Err(io::Error::other("it is a symbolic link, which is not followed")),
-            Kind::Other => return Err(io::Error::other("it is no ordinary file")),
+            other => return Err(io::Error::other(format!("it is {}, not a regular file", other.describe()))),
         }
     } else if path.components().any(|c| wild(&c)) {
         let glob =
@@ -48,7 +48,7 @@ fn walk(look: &Look, dir: &Path, found: &mut Vec<Found>) -> io::Result<()> {
         match listed.kind {
             Kind::Folder => walk(look, &path, found)?,
             Kind::File => found.push((path, listed)),
-            Kind::Link | Kind::Other => {}
+            _ => {}
         }
     }
     Ok(())

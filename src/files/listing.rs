@@ -1,24 +1,14 @@
 //! What lies in a folder, reading a small file, and removing one that is still what it was when that was decided.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
+use super::regular::{Kind, Links, open_regular, read_regular};
 use crate::step::{Look, Touch};
-
-/// What kind of thing a name in a folder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    File,
-    Folder,
-    /// A symbolic link, wherever it leads.
-    Link,
-    /// A pipe, a socket, a device.
-    Other,
-}
 
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +23,8 @@ pub struct Listed {
 
 impl Listed {
     fn of(name: String, meta: &Metadata) -> Self {
-        let kind = match meta.file_type() {
-            t if t.is_symlink() => Kind::Link,
-            t if t.is_dir() => Kind::Folder,
-            t if t.is_file() => Kind::File,
-            _ => Kind::Other,
-        };
         let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
-        Self { name, kind, bytes: meta.len(), modified, inode: inode(meta) }
+        Self { name, kind: meta.file_type().into(), bytes: meta.len(), modified, inode: inode(meta) }
     }
 }
 
@@ -92,26 +76,20 @@ pub fn is_dir(_: &Look, path: &Path) -> bool {
     path.is_dir()
 }
 
-/// Opens an ordinary file to read it. What is none, like a pipe that would be waited for, is refused.
+/// Opens a regular file for reading. Anything else is refused, a symbolic link too.
 ///
 /// # Errors
-/// It cannot be opened, or is no ordinary file.
+/// It cannot be opened, or is not a regular file.
 pub fn open(_: &Look, path: &Path) -> io::Result<File> {
-    let meta = path.symlink_metadata()?;
-    if meta.is_file() { File::open(path) } else { Err(io::Error::other("it is no ordinary file")) }
+    open_regular(path, Links::Refuse)
 }
 
-/// Reads a whole file of at most `limit` bytes.
+/// Reads a whole regular file of at most `limit` bytes. A symbolic link is followed.
 ///
 /// # Errors
-/// It cannot be read, or it is larger.
+/// It cannot be read, is not a regular file, or is larger.
 pub fn read_small(_: &Look, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
+    read_regular(path, limit, Links::Follow)
 }
 
 /// Removes a file of `dir` that is still the one that was listed: a link, or a file that changed since, is refused.

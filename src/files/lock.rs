@@ -1,6 +1,6 @@
 //! The run lock: an operating-system lock on a file in the state folder. It goes with its process, so it cannot go stale.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 
-use super::{make_private_dir, state_dir};
+use super::regular::{Links, open_regular};
+use super::{Access, OwnDir, state_dir};
 use crate::step::Env;
 
 /// A name for a key, which may hold anything: its hash is a name everywhere.
@@ -36,17 +37,10 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or locked.
     pub fn try_acquire(env: &Env, key: &str, plan: &str, run: &str) -> io::Result<Attempt> {
-        let dir = state_dir(env).join("locks");
-        make_private_dir(&dir)?;
-        let hash = name_of_key(key);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let mut file = options.open(dir.join(format!("{hash}.lock")))?;
+        let state = state_dir(env);
+        OwnDir::make(&state, Access::Closed)?;
+        let dir = OwnDir::make(&state.join("locks"), Access::Closed)?;
+        let mut file = dir.open_file(&format!("{}.lock", name_of_key(key)))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -71,13 +65,9 @@ impl Lock {
 /// tries more than once.
 ///
 /// # Errors
-/// It is no file or cannot be opened, or the file system knows no locks.
+/// It is not a regular file or cannot be opened, or the file system knows no locks.
 pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
-    // A pipe of that name would be waited for.
-    if !path.symlink_metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    match File::open(path)?.try_lock_shared() {
+    match open_regular(path, Links::Refuse)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),

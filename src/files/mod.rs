@@ -10,8 +10,10 @@ mod globbing;
 mod inflow;
 mod listing;
 mod lock;
+mod own_dir;
 mod preflight;
 mod publish;
+mod regular;
 mod scratch;
 mod space;
 mod spool;
@@ -25,27 +27,38 @@ pub use copying::{Copied, copy, hash, hash_of, hash_told};
 pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
 pub use inflow::{Arrival, Inflow};
-pub use listing::{Kind, Listed, at, flush_dir, is_dir, list, open, read_small, remove};
+pub use listing::{Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock, name_of_key};
 pub(crate) use lock::{hold, is_locked, lives, try_hold};
+pub(crate) use own_dir::make_private_dir;
+pub use own_dir::{Access, OwnDir};
 pub use preflight::{folder, nearest, writable};
 pub(crate) use publish::put;
 pub use publish::{Partial, replace};
+pub use regular::{
+    Kind, Links, not_regular, open_input, open_regular, open_with, read_limited, read_regular, read_text,
+};
 pub use scratch::Scratch;
 pub use space::{free, is_mount};
 pub use spool::Spool;
 
 /// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
-/// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Without a home it lies in the system's temporary folder.
+/// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Where `HOME` is not set, the system's user database says
+/// where the home is. A user without a home has `/var/lib/runplan`, which the administrator has to make.
 pub fn state_dir(env: &Env) -> PathBuf {
     let set = |name: &str| env.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = if cfg!(windows) {
         set("LOCALAPPDATA")
     } else {
-        set("XDG_STATE_HOME").filter(|p| p.is_absolute()).or_else(|| set("HOME").map(|h| h.join(".local/state")))
+        let home = || set("HOME").or_else(|| std::env::home_dir().filter(|h| h.is_absolute()));
+        set("XDG_STATE_HOME").filter(|p| p.is_absolute()).or_else(|| home().map(|h| h.join(".local/state")))
     };
-    base.unwrap_or_else(std::env::temp_dir).join("runplan")
+    // Never a temporary folder: anybody could have made it before us.
+    base.unwrap_or_else(|| PathBuf::from(FALLBACK)).join("runplan")
 }
+
+/// Where the state of a user without a home is.
+const FALLBACK: &str = if cfg!(windows) { r"C:\ProgramData" } else { "/var/lib" };
 
 /// Whether a name is a run's id, like `20261122T213000Z-3f9c`.
 pub fn is_run_id(name: &str) -> bool {
@@ -93,19 +106,4 @@ pub(crate) fn remove_run_dir(root: &Path, name: &str) -> io::Result<()> {
         return Err(io::Error::other("its run still goes on"));
     }
     std::fs::remove_dir_all(dir)
-}
-
-/// Makes a folder and those above it, closed to others (0700).
-///
-/// # Errors
-/// It cannot be made.
-pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(dir)
 }

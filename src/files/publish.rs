@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::own_dir::{Access, OwnDir};
+use super::regular::{Links, open_regular, open_with};
 use crate::step::Touch;
 
 /// A file under its passing name, `<final name>.partial`, locked as long as it is being made (0600).
@@ -30,20 +32,15 @@ impl Partial {
         let mut name = to.as_os_str().to_owned();
         name.push(".partial");
         let path = PathBuf::from(name);
-        if let Ok(old) = File::open(&path) {
+        if path.symlink_metadata().is_ok() {
+            let old = open_regular(&path, Links::Refuse)
+                .map_err(|e| io::Error::new(e.kind(), format!("`{}` is in the way: {e}", path.display())))?;
             if matches!(old.try_lock(), Err(TryLockError::WouldBlock)) {
                 return Err(io::Error::other("another run is writing it"));
             }
             fs::remove_file(&path)?;
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options.open(&path)?;
+        let file = open_with(&path, Links::Refuse, OpenOptions::new().read(true).write(true).create_new(true))?;
         // A file system without locks cannot tell a live partial from a dead one; `create_new` still keeps two apart.
         let _ = file.try_lock();
         Ok(Self { file, path, to: to.to_path_buf(), named: false })
@@ -84,10 +81,10 @@ impl Drop for Partial {
 /// are made (0700).
 ///
 /// # Errors
-/// The folder cannot be written.
+/// The folder cannot be written, or is not ours alone.
 pub fn replace(_: &Touch, path: &Path, text: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    super::make_private_dir(dir)?;
+    OwnDir::make(dir, Access::Closed)?;
     put(path, text, 0o600)
 }
 
@@ -133,7 +130,7 @@ fn clear_dead(touch: &Touch, to: &Path) {
             name.strip_prefix(before).and_then(|n| n.strip_suffix(".partial")).and_then(|n| n.strip_suffix(after));
         if middle.is_some_and(|id| id != own && super::is_run_id(id)) && entry.file_type().is_ok_and(|t| t.is_file()) {
             // Where locks are not known, nobody can tell a live one from a dead one.
-            let Ok(file) = File::open(entry.path()) else { continue };
+            let Ok(file) = open_regular(&entry.path(), Links::Refuse) else { continue };
             if file.try_lock().is_err() {
                 continue;
             }

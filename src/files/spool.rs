@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::own_dir::open_dir;
 use crate::step::Touch;
 
 /// What the names of such folders end in.
@@ -73,7 +74,10 @@ impl Spool {
             builder.mode(0o700);
         }
         builder.create(&path)?;
-        let lock = File::open(&path)?;
+        let lock = open_dir(&path)?;
+        if !is_ours(&lock) {
+            return Err(io::Error::other("another user put a folder in its place"));
+        }
         // A file system without locks cannot tell a live one from a dead one, and leaves it.
         let _ = lock.try_lock();
         Ok(Self { path, _lock: lock })
@@ -100,12 +104,30 @@ fn clear(touch: &Touch, dir: &Path, dead: &dyn Fn(&str) -> bool) {
         if !folder || !name.strip_suffix(SPOOL).is_some_and(dead) {
             continue;
         }
-        let Ok(lock) = File::open(entry.path()) else { continue };
+        let Ok(lock) = open_dir(&entry.path()) else { continue };
+        // Whatever its name says: what belongs to another user is not ours to remove.
+        if !is_ours(&lock) {
+            continue;
+        }
         if matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_))) {
             continue;
         }
         if fs::remove_dir_all(entry.path()).is_ok() {
             touch.log().info(format!("removed `{name}`, which a run that was killed left behind"));
         }
+    }
+}
+
+/// Whether we own a folder.
+fn is_ours(folder: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        folder.metadata().is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        true
     }
 }

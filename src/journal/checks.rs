@@ -1,6 +1,5 @@
 //! When archives were read through, as the journals of past runs tell.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::EVENTS;
 use super::past::{Line, parse};
 use crate::event::Fact;
+use crate::files::{self, Links};
 use crate::step::Status;
 
 /// An archive that was found good.
@@ -27,13 +27,8 @@ pub struct Check {
 /// # Errors
 /// The journal cannot be read.
 pub fn checks(dir: &Path, uses: &str) -> io::Result<Vec<Check>> {
-    let path = dir.join(EVENTS);
-    // A pipe of that name would be waited for.
-    if !path.symlink_metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
     let mut found = Vec::new();
-    for line in BufReader::new(File::open(path)?).split(b'\n') {
+    for line in BufReader::new(files::open_regular(&dir.join(EVENTS), Links::Refuse)?).split(b'\n') {
         let Line::Event(event) = parse(&line?) else { continue };
         let Fact::StepFinished { step, status: Status::Ok, outputs, done_by: None, .. } = event.fact else { continue };
         let number = |key: &str| outputs.get(key).and_then(serde_json::Value::as_u64);

@@ -1,7 +1,6 @@
 //! The newest run of each plan that keeps its logs outside of the user's state folder: a note in that folder, so that
 //! `last` without a plan does not take a run of another plan for the newest.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -40,11 +39,9 @@ pub fn noted_shelves(state: &Path) -> Vec<Shelf> {
 }
 
 fn read_note(path: &Path) -> io::Result<String> {
-    if !path.symlink_metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    let file = files::open_regular(path, files::Links::Refuse)?;
     let mut text = String::new();
-    File::open(path)?.take(LIMIT).read_to_string(&mut text)?;
+    file.take(LIMIT).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::files::{self, Links};
+
 /// How much of an end is read at first.
 const FIRST: u64 = 64 << 10;
 /// The most of an end that is read for one line.
@@ -40,11 +42,7 @@ impl Ends {
 
 /// The file with its length. What is written from here on is left for another time.
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    // A pipe of that name would be waited for.
-    if !path.symlink_metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let file = File::open(path)?;
+    let file = files::open_regular(path, Links::Refuse)?;
     let length = file.metadata()?.len();
     Ok((file, length))
 }

@@ -2,9 +2,9 @@
 //! line is handed to the system as it happens; the closing event is flushed to the disk.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{Local, SecondsFormat};
@@ -12,12 +12,12 @@ use chrono::{Local, SecondsFormat};
 use super::{EVENTS, LOG};
 use crate::diag;
 use crate::event::{Event, Fact, Reader, lines};
-use crate::files;
+use crate::files::{self, Access, OwnDir};
 use crate::step::Level;
 
 /// A journal that is being written.
 pub struct Journal {
-    dir: PathBuf,
+    dir: OwnDir,
     files: Mutex<Files>,
 }
 
@@ -33,15 +33,21 @@ impl Journal {
     /// that nobody removes the folder under it.
     ///
     /// # Errors
-    /// The folder or a file cannot be made, or is there already.
+    /// The folder or a file cannot be made or exists already, or a folder above is not ours.
     pub fn create(dir: &Path) -> io::Result<Arc<Self>> {
-        make_dir(dir)?;
-        let events = make_file(&dir.join(EVENTS))?;
+        let (Some(plan), Some(name)) = (dir.parent(), dir.file_name().and_then(|n| n.to_str())) else {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        };
+        if let Some(logs) = plan.parent() {
+            OwnDir::make(logs, Access::ReadOnly)?;
+        }
+        let dir = OwnDir::make(plan, Access::ReadOnly)?.create_dir(name)?;
+        let events = dir.create_file(EVENTS)?;
         // Some file systems know no locks; the folder is then protected by its age alone.
         files::hold(&events);
-        let log = make_file(&dir.join(LOG))?;
+        let log = dir.create_file(LOG)?;
         let files = Files { events, log, targets: BTreeMap::new() };
-        Ok(Arc::new(Self { dir: dir.to_path_buf(), files: Mutex::new(files) }))
+        Ok(Arc::new(Self { dir, files: Mutex::new(files) }))
     }
 }
 
@@ -57,7 +63,7 @@ impl Reader for Journal {
         files.log.write_all(log_text(event, event.target.as_deref()).as_bytes())?;
         if let Some(target) = &event.target {
             if matches!(event.fact, Fact::TargetStarted { .. }) {
-                let file = make_file(&self.dir.join(format!("{target}.log")))?;
+                let file = self.dir.create_file(&format!("{target}.log"))?;
                 files.targets.insert(target.clone(), file);
             }
             if let Some(file) = files.targets.get_mut(target) {
@@ -101,32 +107,4 @@ fn log_text(event: &Event, target: Option<&str>) -> String {
         out += &format!("{time} {of}{} {level}{}\n", said.who, diag::continued(&said.text));
     }
     out
-}
-
-#[cfg(unix)]
-fn make_dir(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if let Some(parent) = dir.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    }
-    fs::DirBuilder::new().mode(0o700).create(dir)
-}
-
-#[cfg(not(unix))]
-fn make_dir(dir: &Path) -> io::Result<()> {
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::create_dir(dir)
-}
-
-fn make_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
 }

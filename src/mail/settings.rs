@@ -8,9 +8,10 @@ use rustls::pki_types::pem::PemObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, Links};
 use crate::secret::Secret;
 use crate::step::{Look, StepError};
-use crate::tls::{bare, is_here};
+use crate::tls::{self, bare, is_here};
 
 /// How to reach a mail server, by SMTP.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -152,7 +153,7 @@ impl Settings {
         if let Some(file) = self.ca_file.as_ref().filter(|f| !f.is_empty()) {
             let hint = "`smtp.ca_file` is a PEM file with certificates of authorities";
             let wrong = |e: &dyn std::fmt::Display| StepError::new(format!("`{file}`: {e}")).hint(hint);
-            let pem = std::fs::read(file).map_err(|e| wrong(&e))?;
+            let pem = files::read_regular(file.as_ref(), tls::CA_LIMIT, Links::Follow).map_err(|e| wrong(&e))?;
             let count = CertificateDer::pem_slice_iter(&pem).try_fold(0, |n, c| c.map(|_| n + 1));
             if count.map_err(|e| wrong(&e))? == 0 {
                 return Err(wrong(&"there is no certificate in it"));

@@ -4,8 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Settings;
+use crate::files::{self, Links};
 use crate::secret::Secret;
 use crate::step::Env;
+
+/// The largest password file that is read, in bytes.
+const LIMIT: u64 = 1 << 20;
 
 /// `PGPASSFILE`, else `~/.pgpass` (`%APPDATA%\postgresql\pgpass.conf` on Windows).
 fn path(env: &Env) -> Option<PathBuf> {
@@ -19,17 +23,15 @@ fn path(env: &Env) -> Option<PathBuf> {
 
 /// The text of the file; none when it is missing or, as for libpq, when others may read it.
 fn read(path: &Path) -> Option<String> {
-    let meta = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let file = files::open_regular(path, Links::Follow).ok()?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if meta.permissions().mode() & 0o077 != 0 {
+        if file.metadata().ok()?.permissions().mode() & 0o077 != 0 {
             return None;
         }
     }
-    #[cfg(not(unix))]
-    let _ = meta;
-    std::fs::read_to_string(path).ok()
+    String::from_utf8(files::read_limited(file, LIMIT).ok()?).ok()
 }
 
 /// The password that the file has for these settings, which are resolved: the first line that fits counts.

@@ -14,7 +14,7 @@ use super::targets::{facts, password};
 use super::walk::{Walk, group};
 use super::{Aim, End, Request, scope, stopped};
 use crate::event::Section;
-use crate::files;
+use crate::files::{self, Access};
 use crate::quantity::Size;
 use crate::secret::{Redactor, Secret};
 use crate::step::{Area, Check, Look, Verdict};
@@ -156,8 +156,8 @@ async fn of_target(request: &Request, begun: &Begun, emitter: &Arc<Emitter>, wor
     runner.lacking = lacking;
     let look = runner.quiet_look(&request.stop);
     // The folder of the plan's runs: that of this one is never made.
-    let mut own = of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir));
-    own.extend(of_folder(&look, &files::state_dir(&request.env)));
+    let mut own = of_folder(&look, begun.log_dir.parent().unwrap_or(&begun.log_dir), Access::ReadOnly);
+    own.extend(of_folder(&look, &files::state_dir(&request.env), Access::Closed));
     if let Some((_, checks)) = needs.last_mut() {
         checks.extend(own);
     }
@@ -186,8 +186,13 @@ const NEEDED: u64 = 1 << 20;
 /// Below this it may not be for long.
 const NOTED: u64 = 100 << 20;
 
-fn of_folder(look: &Look, dir: &Path) -> Vec<Check> {
+fn of_folder(look: &Look, dir: &Path, access: Access) -> Vec<Check> {
     let mut checks = vec![files::folder(look, dir, true)];
+    if dir.is_dir()
+        && let Err(error) = files::OwnDir::open(dir, access)
+    {
+        checks.push(Check::problem(Area::Folder, error.to_string()));
+    }
     if let Ok(free) = files::free(look, &files::nearest(look, dir)) {
         let verdict = match free {
             ..NEEDED => Verdict::Problem,

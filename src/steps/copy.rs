@@ -105,7 +105,10 @@ impl Step for Copy {
         let mut upcoming = look.facts.upcoming.iter().find(|u| u.path == from).cloned();
         let bytes = match source {
             Some(file) if file.kind == Kind::File => Some(file.bytes),
-            Some(_) => return Err(StepError::new(format!("`{}` is no ordinary file", from.display()))),
+            Some(other) => {
+                let kind = other.kind.describe();
+                return Err(StepError::new(format!("`{}` is {kind}, not a regular file", from.display())));
+            }
             None if upcoming.is_some() => None,
             None => return Err(StepError::new(format!("there is no file `{}`", from.display()))),
         };

@@ -103,8 +103,10 @@ impl Step for Sql {
             Ok(database) => postgres::meet(look, &database).await.0,
             Err(error) => vec![Check::problem(Area::Server, error.to_string())],
         };
-        if let Some(file) = params.file.filter(|f| files::open(look, f.as_ref()).is_err()) {
-            checks.push(Check::problem(Area::Folder, format!("the file `{file}` cannot be read")));
+        if let Some(file) = params.file
+            && let Err(error) = files::size(look, file.as_ref())
+        {
+            checks.push(Check::problem(Area::Folder, format!("the file `{file}` cannot be read: {error}")));
         }
         checks.into()
     }

@@ -1,11 +1,13 @@
 //! Where a secret comes from, and fetching it.
 
+use std::io;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cancel::Cancel;
+use crate::files::{self, Links};
 use crate::process;
 use crate::secret::Secret;
 use crate::step::Env;
@@ -41,6 +43,9 @@ pub struct VaultError {
     pub why: String,
 }
 
+/// The largest file of a secret that is read, in bytes: a private key has less.
+const FILE_LIMIT: u64 = 64 << 10;
+
 /// How long a secret's program may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -58,9 +63,9 @@ pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> R
             .cloned()
             .ok_or_else(|| missing(format!("the environment variable `{variable}` is not set")))?,
         (None, Some(file), None) => {
-            let text =
-                std::fs::read_to_string(file).map_err(|e| missing(format!("the file `{file}` cannot be read: {e}")))?;
-            warnings.extend(exposed(name, file));
+            let (text, mode) =
+                read_file(file).map_err(|e| missing(format!("the file `{file}` cannot be read: {e}")))?;
+            warnings.extend(exposed(name, file, mode));
             without_line_end(text)
         }
         (None, None, Some(argv)) => without_line_end(ask(argv, env, cancel).await.map_err(missing)?),
@@ -95,17 +100,20 @@ fn without_line_end(mut text: String) -> String {
     text
 }
 
-#[cfg(unix)]
-fn exposed(name: &str, file: &str) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
-    (mode & 0o077 != 0)
-        .then(|| format!("the file of the secret `{name}` can be read by others (mode {mode:03o}): chmod 600 {file}"))
+/// The text of a secret's file, and the permissions of the file: 0600 where the system has none.
+fn read_file(file: &str) -> io::Result<(String, u32)> {
+    let opened = files::open_regular(file.as_ref(), Links::Follow)?;
+    #[cfg(unix)]
+    let mode = std::os::unix::fs::PermissionsExt::mode(&opened.metadata()?.permissions()) & 0o777;
+    #[cfg(not(unix))]
+    let mode = 0o600;
+    let text = String::from_utf8(files::read_limited(opened, FILE_LIMIT)?);
+    Ok((text.map_err(|_| io::Error::other("it is not UTF-8 text"))?, mode))
 }
 
-#[cfg(not(unix))]
-fn exposed(_: &str, _: &str) -> Option<String> {
-    None
+fn exposed(name: &str, file: &str, mode: u32) -> Option<String> {
+    (mode & 0o077 != 0)
+        .then(|| format!("the file of the secret `{name}` can be read by others (mode {mode:03o}): chmod 600 {file}"))
 }
 
 /// What a program prints on standard output.

@@ -11,6 +11,7 @@ mod hostile;
 mod memory;
 mod nightly;
 mod pg_dump;
+mod pipes;
 mod progress;
 mod proof;
 mod retention;
@@ -18,6 +19,7 @@ mod retention;
 #[expect(dead_code, reason = "the tests of mail use the rest")]
 mod smtp;
 mod sql;
+mod state;
 mod stranger;
 mod targets;
 mod vacuum;

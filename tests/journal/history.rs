@@ -107,7 +107,7 @@ fn what_is_torn_foreign_or_newer_is_not_guessed_at() {
     assert_eq!(told.iter().map(|t| t.1).collect::<Vec<_>>(), expected, "{told:?}");
     assert!(text(&runs[4]["problem"]).contains("newer runplan (version 2 of events, this one reads 1)"), "{}", runs[4]);
     assert!(text(&runs[5]["problem"]).contains("holds no events"), "{}", runs[5]);
-    assert!(text(&runs[6]["problem"]).contains("it is no file"), "{}", runs[6]);
+    assert!(text(&runs[6]["problem"]).contains("not a regular file"), "{}", runs[6]);
     assert_eq!(world.results(&["--dir", "logs"]).split(' ').count(), 9);
     assert_eq!(world.results(&["plan.yaml", "-p", "db=other"]), "unknown unknown unknown");
     world.runplan(&["history", "plan.yaml"]).ends(0).says("newer runplan");

@@ -4,8 +4,6 @@
 //! that breaks a step, is found. What is wrong for all of them alike is said once and without their names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::json;
@@ -18,6 +16,7 @@ use super::shape::{Rules, What};
 use super::{Base, Work, kinds, leaves};
 use crate::diag::{Code, Finding, Sources, Span, nearest};
 use crate::document::{Document, Kind, Node};
+use crate::files::{self, Links};
 use crate::plan::Param;
 use crate::template::{self, Type};
 use crate::value::Value;
@@ -42,7 +41,7 @@ pub(super) fn read(
     let node = plan.get("targets").filter(|t| t.get("list").is_none())?.get("include")?;
     // A template in it has its finding.
     let name = node.text().filter(|t| !t.contains("${{"))?;
-    let text = match whole(&dir.join(name)) {
+    let text = match files::read_text(&dir.join(name), LIMIT, Links::Follow) {
         Ok(text) => text,
         Err(error) => {
             let message = format!("the targets in `{name}` cannot be read: {error}");
@@ -62,19 +61,6 @@ pub(super) fn read(
         return None;
     }
     Some(Included { text, root })
-}
-
-fn whole(path: &Path) -> io::Result<String> {
-    // What is no file, like a pipe, may never end.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(io::Error::other(format!("it is larger than {} MiB", LIMIT >> 20)));
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
 /// What is wrong for which targets.

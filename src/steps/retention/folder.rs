@@ -85,9 +85,7 @@ fn made(seen: &Seen, wanted: &Wanted) -> Result<DateTime<Utc>, String> {
     let file = &seen.file;
     match file.kind {
         Kind::File => {}
-        Kind::Folder => return Err("it is a folder".to_owned()),
-        Kind::Link => return Err("it is a symbolic link".to_owned()),
-        Kind::Other => return Err("it is no ordinary file".to_owned()),
+        other => return Err(format!("it is {}", other.describe())),
     }
     if file.name.ends_with(".partial") {
         return Err("it is not complete".to_owned());
@@ -172,7 +170,7 @@ pub fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> So
 
 fn read(look: &Look, dir: &Path, record: &Listed) -> Result<Record, String> {
     if record.kind != Kind::File {
-        return Err("is no ordinary file".to_owned());
+        return Err(format!("is {}, not a regular file", record.kind.describe()));
     }
     let text = files::read_small(look, &dir.join(&record.name), archive::LIMIT);
     Record::parse(&text.map_err(|e| format!("cannot be read: {e}"))?)
