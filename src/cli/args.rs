@@ -406,6 +406,10 @@ pub struct RestoreArgs {
     /// Restore although the database holds something
     #[arg(long)]
     pub non_empty: bool,
+    /// Restore this table alone, like `orders` or `sales.orders`; may be repeated. Indexes, constraints and triggers are left
+    /// out, as `pg_restore --table` leaves them out; not for `format: plain`
+    #[arg(long = "table", value_name = "TABLE")]
+    pub tables: Vec<String>,
     /// Leave out owners and rights
     #[arg(long)]
     pub no_owner: bool,

@@ -186,6 +186,11 @@ impl OfPlan {
     }
 }
 
+/// A text as plans have it that is not a template.
+pub fn literal(text: &str) -> String {
+    text.replace("${{", "${{ \"${{\" }}")
+}
+
 /// Settings of a server as a plan has them, and the secrets in them by name.
 pub fn as_plan(server: &Map) -> (serde_json::Map<String, serde_json::Value>, Vec<(String, Secret)>) {
     let (mut settings, mut handed) = (serde_json::Map::new(), Vec::new());
@@ -196,8 +201,7 @@ pub fn as_plan(server: &Map) -> (serde_json::Map<String, serde_json::Value>, Vec
                 handed.push((name.clone(), secret.clone()));
                 json!(format!("${{{{ secrets.{name} }}}}"))
             }
-            // What is written like a template is a text here.
-            Value::Text(text) => json!(text.replace("${{", "${{ \"${{\" }}")),
+            Value::Text(text) => json!(literal(text)),
             other => other.to_json(),
         };
         settings.insert(key.clone(), json);

@@ -166,8 +166,10 @@ pub fn restore(args: &RestoreArgs, terms: &Terms) -> Result<Exit, Failure> {
         handed.push((name, secret));
     }
     database.insert("dbname".to_owned(), json!("${{ params.into }}"));
-    let parameters =
-        json!({ "create": args.create, "non_empty": args.non_empty, "no_owner": args.no_owner, "jobs": args.jobs });
+    let parameters = json!({
+        "create": args.create, "non_empty": args.non_empty, "no_owner": args.no_owner, "jobs": args.jobs,
+        "tables": args.tables.iter().map(|t| of_plan::literal(t)).collect::<Vec<_>>(),
+    });
     let plan = json!({
         "version": 1, "name": "restore", "secrets": secrets,
         "params": { "archive": { "type": "string" }, "into": { "type": "string" } },

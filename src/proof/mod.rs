@@ -10,6 +10,7 @@ mod preflight;
 mod record;
 mod restore;
 mod source;
+mod tables;
 mod trust;
 mod tuning;
 mod unpack;

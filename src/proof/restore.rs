@@ -90,6 +90,7 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         unpacked = if seeks { Some(source.unpack(touch).await?) } else { None };
     }
     let (client, mut argv) = ready;
+    argv.extend(source.tables.iter().cloned());
     if let Some(unpacked) = &unpacked {
         argv.push(unpacked.path.to_string_lossy().into_owned());
     }

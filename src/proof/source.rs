@@ -21,6 +21,8 @@ pub struct Source {
     pub(super) manifest: Manifest,
     /// The dump's place among the entries.
     pub(super) index: usize,
+    /// Arguments of `pg_restore` that pick single tables; none when all of it is restored.
+    pub(super) tables: Vec<String>,
 }
 
 impl Source {
@@ -33,7 +35,7 @@ impl Source {
         let password = password.map(|p| Zeroizing::new(p.to_owned()));
         let checking = tokio::task::spawn_blocking(move || {
             let (manifest, index) = checked(&touch, &path, password.as_ref().map(|p| p.as_bytes()))?;
-            Ok(Self { path, password, manifest, index })
+            Ok(Self { path, password, manifest, index, tables: Vec::new() })
         });
         checking.await.map_err(|e| StepError::because("reading the archive", &e))?
     }

@@ -33,6 +33,11 @@ pub struct Params {
     /// Whether owners and rights are left out, so that everything belongs to who restores.
     #[serde(default)]
     no_owner: bool,
+    /// The tables to restore, exactly as stored and with `schema.` before the name where it is needed; without any, all of
+    /// the dump. Of a table come its definition and its rows, as `pg_restore --table` takes them: no indexes, constraints
+    /// and triggers, and nothing that it depends on, like its schema. Not of a dump in SQL.
+    #[serde(default)]
+    tables: Vec<String>,
     /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
     /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
     /// all of it and is removed whatever happens.
@@ -64,6 +69,7 @@ pub struct Output {
 pub struct Work {
     archive: PathBuf,
     password: Option<Secret>,
+    tables: Vec<String>,
     target: Target,
 }
 
@@ -92,16 +98,20 @@ impl Step for PgRestore {
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
-        let Params { password, create, non_empty, no_owner, jobs, .. } = params;
+        let Params { password, create, non_empty, no_owner, tables, jobs, .. } = params;
         Ok(Work {
             archive,
             password,
+            tables,
             target: Target { database, create, non_empty, no_owner, jobs, confinement: None },
         })
     }
 
     fn preview(work: &Work) -> Preview {
         let mut lines = vec![format!("restores `{}` into {}", work.archive.display(), work.target.database.place())];
+        if !work.tables.is_empty() {
+            lines.push(format!("only the tables {}", work.tables.join(", ")));
+        }
         if work.target.create {
             lines.push("makes the database first".to_owned());
         }
@@ -117,7 +127,7 @@ impl Step for PgRestore {
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let password = work.password.as_ref().map(|p| touch.open(p));
         let source = Source::open(touch, &work.archive, password).await;
-        let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?;
+        let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?.only(&work.tables)?;
         let restored = proof::restore(touch, &source, &work.target).await?;
         touch
             .log()
