@@ -16,7 +16,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 pub use redactor::Redactor;
-pub use weak::why as weakness;
 
 /// What stands in place of a secret wherever text is shown.
 pub const MASK: &str = "***";
@@ -83,6 +82,12 @@ impl Secret {
     /// Whether the value is at hand and is the empty text.
     pub fn is_empty(&self) -> bool {
         self.expose().is_some_and(str::is_empty)
+    }
+
+    /// Why the value may be met in texts by chance, if it may; see [`Redactor`]. `names` are those of roles, databases and
+    /// plans.
+    pub fn weakness(&self, names: &[String]) -> Option<&'static str> {
+        weak::why(self.value.as_deref().map(ExposeSecret::expose_secret)?, names)
     }
 
     /// The value, for the few places that hand it to a server, a cipher or a child; none when sealed. Everything else

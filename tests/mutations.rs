@@ -232,6 +232,7 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         open_journal: Box::new(|_| Err(std::io::Error::other("a dry run has no journal"))),
         subject_of: |_| None,
         exit_code: |_| 0,
+        resume_command: |_, _, _| None,
     };
     let ended = runtime.block_on(run::preview(request));
     let result = collector.result(ended.log_dir);

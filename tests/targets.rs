@@ -67,6 +67,7 @@ fn a_fault_of_our_own_in_one_target_costs_the_others_nothing() {
         open_journal: Box::new(|_| Ok(Arc::new(Keeps::default()))),
         subject_of: |_| None,
         exit_code: |_| 0,
+        resume_command: |_, _, _| None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let ended = runtime.block_on(run::run(request));

@@ -30,6 +30,7 @@ fn touch() -> Touch {
         log_file: None,
         log_dir: None,
         failure: None,
+        resume: None,
         steps: Vec::new(),
         log_tail: Vec::new(),
         upcoming: Vec::new(),

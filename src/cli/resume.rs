@@ -10,8 +10,7 @@ use super::exit::{Exit, Failure};
 use super::input::{self, Given};
 use super::output::Terms;
 use super::past::{self, Sought};
-use super::run::{Task, carry_out, distinct, environment, host};
-use crate::diag;
+use super::run::{Task, carry_out, distinct, environment, host, say_findings};
 use crate::event::{Basis, Event, Fact, Reader, Resumes};
 use crate::journal::{Course, Found, Hold, Past, State, Target};
 use crate::plan::{self, Checked};
@@ -52,7 +51,7 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
         Failure::usage(text).hint("the relative paths of its plan begin there")
     })?;
     let outcome = plan::check(input::read_plan(Path::new(&course.plan_file))?, &REGISTRY);
-    terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+    say_findings(&outcome, Path::new(&course.plan_file), args.dry_run, terms);
     let Some(checked) = outcome.checked else {
         terms.error(&format!("the plan `{}` is not valid; nothing was run", course.plan_file), None);
         return Ok(Exit::Invalid);

@@ -1,12 +1,13 @@
 //! `runplan run`: from the arguments to a run, and from its end to an exit code.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::aims::{Aims, aims};
 use super::args::{Format, RunArgs};
 use super::exit::{self, Exit, Failure};
 use super::output::Terms;
-use super::{hardening, input, plan_path, resume, signals};
+use super::{hardening, input, past, plan_path, resume, signals};
 use crate::cancel::Cancel;
 use crate::diag;
 use crate::event::{Pick, Reader};
@@ -24,7 +25,7 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let path = plan_path(&args)?;
     distinct(&args.report)?;
     let outcome = plan::check(input::read_plan(path)?, &REGISTRY);
-    terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+    say_findings(&outcome, path, args.dry_run, terms);
     let Some(checked) = outcome.checked else {
         terms.error(&format!("the plan `{}` is not valid; nothing was run", path.display()), None);
         return Ok(Exit::Invalid);
@@ -36,6 +37,18 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let (dry_run, format, reports) = (args.dry_run, args.format, args.report);
     let (handed, readers) = (Vec::new(), Vec::new());
     carry_out(Task { checked, aims, pick, handed, resumed: None, dry_run, format, reports, readers }, terms)
+}
+
+/// Says what was found in a plan: every finding of one that is not run, and of one that is run how many warnings there are.
+pub fn say_findings(outcome: &plan::Outcome, path: &Path, whole: bool, terms: &Terms) {
+    if whole || outcome.checked.is_none() {
+        terms.say(&diag::render(&outcome.sources, &outcome.findings, terms.err.color));
+    } else if !outcome.findings.is_empty() {
+        let (count, s) = (outcome.findings.len(), if outcome.findings.len() == 1 { "" } else { "s" });
+        let file = path.display().to_string();
+        let text = format!("{count} warning{s} in the plan: runplan validate {}", past::shell_word(&file));
+        terms.say(&format!("{}\n", terms.err.paint("33", &diag::clean(&text))));
+    }
 }
 
 /// Refuses two reports in one file.
@@ -131,6 +144,7 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         }),
         subject_of: journal::subject_of,
         exit_code: exit::of_run,
+        resume_command: resume::offer,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Fact, Outcome, Section, StepRef};
 use crate::diag::visible;
-use crate::step::{Level, Status};
+use crate::step::{Failure, FailureKind, Level, Status};
 
 /// One line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +14,23 @@ pub struct Said {
     pub text: String,
     /// The line opens a section of the log.
     pub heading: bool,
+    /// It tells of a failure that the plan does not allow.
+    pub failed: bool,
+}
+
+/// A line that tells of a failure, where it is one.
+fn failing(is: bool, said: Said) -> Said {
+    Said { failed: is, ..said }
+}
+
+/// Whether a status is a failure that the plan does not allow.
+fn is_failure(status: Status) -> bool {
+    matches!(status, Status::Failed | Status::TimedOut | Status::Cancelled)
 }
 
 fn said(who: &str, level: Level, text: impl Into<String>) -> Said {
     let text: String = text.into();
-    Said { who: who.to_owned(), level, text: visible(&text).into_owned(), heading: false }
+    Said { who: who.to_owned(), level, text: visible(&text).into_owned(), heading: false, failed: false }
 }
 
 /// A length of time for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 03 min`.
@@ -108,17 +120,13 @@ pub fn lines(fact: &Fact) -> Vec<Said> {
                 }
                 (status, ..) => status.word().replace('_', " "),
             };
-            lines.push(said(who, level, text));
+            lines.push(failing(is_failure(*status), said(who, level, text)));
             if let Some(hint) = hint {
                 lines.push(said(who, level, format!("help: {hint}")));
             }
             lines
         }
-        Fact::Failed { failure } => {
-            let mut lines = vec![said("run", Level::Warn, format!("failed at {}: {}", failure.step, failure.error))];
-            lines.extend(failure.hint.iter().map(|h| said("run", Level::Warn, format!("help: {h}"))));
-            lines
-        }
+        Fact::Failed { failure } => told_failure(failure),
         Fact::TargetStarted { database, .. } => {
             let of = database.as_ref().map(|d| format!(": database `{d}`")).unwrap_or_default();
             vec![Said { heading: true, ..said("target", Level::Info, format!("begins{of}")) }]
@@ -136,7 +144,7 @@ pub fn lines(fact: &Fact) -> Vec<Said> {
                 (None, None) => format!("{word} in {took}"),
             };
             let level = if *status == Status::Ok { Level::Info } else { Level::Warn };
-            vec![Said { heading: true, ..said("target", level, text) }]
+            vec![Said { heading: true, ..failing(is_failure(*status), said("target", level, text)) }]
         }
         Fact::RunFinished { result, exit_code, seconds: took, warnings, failure } => {
             let took = seconds(*took);
@@ -145,16 +153,30 @@ pub fn lines(fact: &Fact) -> Vec<Said> {
                 (Outcome::Warning, _) => {
                     format!("done in {took} with {warnings} warning{}", if *warnings == 1 { "" } else { "s" })
                 }
-                (Outcome::Failed, Some(f)) if f.step == "-" => {
-                    format!("failed after {took}, exit code {exit_code}: {}", f.error)
+                (Outcome::Failed, Some(f)) if f.step != "-" => {
+                    format!("failed at {} after {took}, exit code {exit_code}", f.step)
                 }
-                (Outcome::Failed, Some(f)) => format!("failed at {} after {took}, exit code {exit_code}", f.step),
-                (Outcome::Failed, None) => format!("failed after {took}, exit code {exit_code}"),
+                (Outcome::Failed, _) => format!("failed after {took}, exit code {exit_code}"),
             };
             let level = if *result == Outcome::Ok { Level::Info } else { Level::Warn };
-            vec![Said { heading: true, ..said("run", level, text) }]
+            vec![Said { heading: true, ..failing(*result == Outcome::Failed, said("run", level, text)) }]
         }
     }
+}
+
+/// What there is to say of the failure of a run. What its step or a check before the first step has said already is not
+/// said again.
+fn told_failure(failure: &Failure) -> Vec<Said> {
+    if failure.kind == FailureKind::Preflight {
+        let text = format!("stops before the first step: `{}` would fail", failure.step);
+        return vec![failing(true, said("run", Level::Warn, text))];
+    }
+    if failure.step != "-" {
+        return Vec::new();
+    }
+    let mut lines = vec![failing(true, said("run", Level::Warn, format!("failed: {}", failure.error)))];
+    lines.extend(failure.hint.iter().map(|h| said("run", Level::Warn, format!("help: {h}"))));
+    lines
 }
 
 #[cfg(test)]

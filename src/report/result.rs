@@ -38,6 +38,8 @@ pub struct RunResult {
     /// In a plan with targets, each that was taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetResult>,
+    /// What is doubtful of the run itself.
+    pub warnings: Vec<String>,
     pub steps: Vec<StepResult>,
 }
 
@@ -112,6 +114,7 @@ impl Default for Collector {
             resumes: None,
             resume: None,
             targets: Vec::new(),
+            warnings: Vec::new(),
             steps: Vec::new(),
         }))
     }
@@ -214,6 +217,7 @@ impl Reader for Collector {
             Fact::Line { step: Some(step), level: crate::step::Level::Warn, text } => {
                 result.step(target, step).warnings.push(text.clone());
             }
+            Fact::Line { step: None, level: crate::step::Level::Warn, text } => result.warnings.push(text.clone()),
             Fact::StepFinished { step, status, attempts, seconds, outputs, error, hint, reason, done_by } => {
                 let entry = result.step(target, step);
                 entry.status = Some(*status);

@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::result::{RunResult, StepResult, TargetResult};
 use crate::diag;
 use crate::event::{self, Event, Fact, Outcome, Reader, Section, lines};
-use crate::step::{Level, Progress, Status, Unit};
+use crate::step::{Failure, Level, Progress, Status, Unit};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +67,32 @@ pub struct Terminal {
     drawn: MultiProgress,
     /// By target.
     works: Mutex<BTreeMap<Option<String>, Shown>>,
+    ended: Mutex<Ended>,
+}
+
+/// How many targets there are, and how many of them have ended.
+#[derive(Default)]
+struct Ended {
+    all: usize,
+    ended: usize,
+    failed: usize,
+}
+
+impl Ended {
+    /// Counts, and says how far the run is when a target has ended, like `13/20 done, 2 failed`.
+    fn count(&mut self, fact: &Fact) -> Option<String> {
+        match fact {
+            Fact::RunStarted { targets, .. } => self.all = targets.len(),
+            Fact::TargetFinished { status, .. } => {
+                self.ended += 1;
+                self.failed += usize::from(!matches!(status, Status::Ok | Status::Warning));
+                let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+                return Some(format!("{}/{} done{failed}", self.ended, self.all));
+            }
+            _ => {}
+        }
+        None
+    }
 }
 
 /// How the long work of a target is shown.
@@ -89,7 +115,7 @@ impl Terminal {
     /// A reader that writes to standard error; `bars` when that is a terminal that may be drawn on.
     pub fn new(style: Style, verbosity: Verbosity, bars: bool) -> Self {
         let drawn = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        Self { style, verbosity, bars, drawn, works: Mutex::default() }
+        Self { style, verbosity, bars, drawn, works: Mutex::default(), ended: Mutex::default() }
     }
 
     fn write(&self, text: &str) {
@@ -203,9 +229,11 @@ impl Reader for Terminal {
         }
         let clock = event.time.with_timezone(&Local).format("%H:%M:%S").to_string();
         let mut out = String::new();
+        let far = self.ended.lock().unwrap_or_else(PoisonError::into_inner).count(&event.fact);
         let target = event.target.as_ref().map(|t| format!("{t:<12} ")).unwrap_or_default();
         for mut said in lines(&event.fact) {
             said.text = diag::continued(&said.text).into_owned();
+            said.text += &far.as_ref().map(|f| format!("; {f}")).unwrap_or_default();
             let shown = match self.verbosity {
                 Verbosity::Quiet => said.level == Level::Warn,
                 Verbosity::Normal => said.level >= Level::Info,
@@ -216,6 +244,7 @@ impl Reader for Terminal {
             }
             let who = format!("{target}{:<12}", said.who);
             let text = match (said.heading, said.level) {
+                _ if said.failed => self.style.paint("31;1", &said.text),
                 (true, Level::Debug | Level::Info) => self.style.bold(&said.text),
                 (_, Level::Warn) => self.style.warn(&said.text),
                 (false, _) => said.text.clone(),
@@ -235,6 +264,9 @@ pub fn summary(result: &RunResult, style: Style) -> String {
             "{}\n",
             style.bold(&format!("dry run of {} ({}): nothing is changed", result.plan, diag::clean(&result.plan_file)))
         );
+        for warning in &result.warnings {
+            out += &format!("{}\n", style.warn(&format!("warning: {}", diag::continued(warning))));
+        }
         let of = |target: Option<&str>| -> String {
             let own = result.steps.iter().filter(|s| s.target.as_deref() == target);
             own.map(|s| decision(s, style)).collect()
@@ -249,11 +281,11 @@ pub fn summary(result: &RunResult, style: Style) -> String {
         }
     } else if !result.targets.is_empty() {
         let width = result.targets.iter().map(|t| t.target.len()).max().unwrap_or(0);
-        result.targets.iter().for_each(|t| out += &line(t, width, style));
+        result.targets.iter().for_each(|t| out += &line(t, made(result, t), width, style));
     } else {
         let width = result.steps.iter().map(|s| title(s).chars().count()).max().unwrap_or(0);
         for step in &result.steps {
-            out += &row(step, width, style);
+            out += &row(step, width, is_told(result, step), style);
         }
     }
     out + &closing(result, style)
@@ -267,7 +299,20 @@ fn title(step: &StepResult) -> String {
     }
 }
 
-fn row(step: &StepResult, width: usize, style: Style) -> String {
+/// Whether the last line says what a step failed at, so that its row need not.
+fn is_told(result: &RunResult, step: &StepResult) -> bool {
+    let failed = matches!(step.status, Some(Status::Failed | Status::TimedOut | Status::Cancelled));
+    let of = |failure: &Failure| step.section == Section::Steps && failure.step == step.step;
+    failed && result.failure.as_ref().is_some_and(of)
+}
+
+/// The archive that a target's steps made first.
+fn made(result: &RunResult, target: &TargetResult) -> Option<String> {
+    let own = |s: &&StepResult| s.target.as_ref() == Some(&target.target) && s.section == Section::Steps;
+    result.steps.iter().filter(own).find_map(|s| brief(&s.outputs))
+}
+
+fn row(step: &StepResult, width: usize, told: bool, style: Style) -> String {
     let Some(status) = step.status else { return String::new() };
     let title = format!("{:<width$}", title(step));
     let pad = " ".repeat(9usize.saturating_sub(status.word().len()));
@@ -275,6 +320,7 @@ fn row(step: &StepResult, width: usize, style: Style) -> String {
     let took = if undone { String::new() } else { event::seconds(step.seconds) };
     let mut line = format!("  {title}  {}{pad}  {took:>12}", style.status(status));
     let said = match (&step.error, &step.reason) {
+        (Some(_), _) if told => None,
         (Some(error), Some(reason)) => Some(format!("{reason}: {error}")),
         (Some(error), None) => Some(error.clone()),
         (None, Some(reason)) => {
@@ -289,8 +335,8 @@ fn row(step: &StepResult, width: usize, style: Style) -> String {
     line + "\n"
 }
 
-/// A target, how it ended and what it failed at.
-fn line(target: &TargetResult, width: usize, style: Style) -> String {
+/// A target, how it ended, what it failed at and what it made.
+fn line(target: &TargetResult, made: Option<String>, width: usize, style: Style) -> String {
     let Some(status) = target.status else { return String::new() };
     let pad = " ".repeat(9usize.saturating_sub(status.word().len()));
     let undone = status == Status::Skipped || target.done_by.is_some();
@@ -299,8 +345,9 @@ fn line(target: &TargetResult, width: usize, style: Style) -> String {
         (Some(f), _) if f.step == "-" => f.error.clone(),
         (Some(f), _) => format!("at {}: {}", f.step, f.error),
         (None, Some(reason)) => reason.clone(),
-        (None, None) => String::new(),
+        (None, None) => made.unwrap_or_default(),
     };
+    let said = diag::continued(&said);
     let mut line = format!("  {:<width$}  {}{pad}  {took:>12}  {said}", target.target, style.status(status));
     line.truncate(line.trim_end().len());
     line + "\n"
@@ -351,7 +398,8 @@ fn closing(result: &RunResult, style: Style) -> String {
         }
         (_, Some(failure)) => {
             let at = if failure.step == "-" { String::new() } else { format!(" at {}", failure.step) };
-            let head = style.paint("31;1", &format!("failed{at}"));
+            let word = if result.dry_run { "would fail" } else { "failed" };
+            let head = style.paint("31;1", &format!("{word}{at}"));
             let hint = failure.hint.as_ref().map(|h| format!("help: {h}\n")).unwrap_or_default();
             format!("{}: {head}: {}\n{hint}", result.plan, diag::continued(&failure.error))
         }

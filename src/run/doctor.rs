@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::begin::{Begun, begin};
 use super::emit::Emitter;
+use super::missing::Missing;
 use super::preflight::Leave;
 use super::secrets::{Fetched, Secrets};
 use super::steps::Runner;
@@ -40,12 +41,13 @@ pub type Need = (String, Vec<Check>);
 pub async fn doctor(request: Request) -> Diagnosis {
     let begun = begin(&request);
     let emitter = Emitter::new(Vec::new());
-    let (mut known, mut works) = (Vec::new(), Vec::new());
+    let (mut known, mut works, mut names) = (Vec::new(), Vec::new(), Vec::new());
     let mut secrets = Secrets::new(&request);
     for (at, aim) in request.aims.iter().enumerate() {
         works.push(prepare(&request, (at, aim), &begun, &mut secrets, &mut known).await);
+        names.extend(works.last().map(|w: &Work| super::targets::names(&request, aim, &w.scope)).unwrap_or_default());
     }
-    emitter.redact_with(Redactor::new(&known));
+    emitter.redact_with(Redactor::with_names(&known, &names));
     let (request, begun) = (Arc::new(request), Arc::new(begun));
     let plan = request.checked.plan();
     let mut walk = Walk::new(plan, works, |work: &Work| work.group.as_deref());
@@ -120,9 +122,11 @@ async fn prepare(
     let there: BTreeSet<&String> = fetched.values.iter().map(|(n, _)| n).collect();
     let missing = plan.secrets.names().filter(|n| !there.contains(&(*n).to_owned()));
     let sealed: Map = missing.map(|n| (n.to_owned(), Value::Secret(Secret::sealed()))).collect();
-    let mut lacking = !sealed.is_empty() || !scope::missing_env(plan, &request.env).is_empty();
-    scope::set(&mut scope, "secrets", Value::Map([fetched.values, sealed].concat()));
+    let mut lacking = !sealed.is_empty() || !scope::missing_env(plan, &request.env, scope::all_steps(plan)).is_empty();
+    scope::set(&mut scope, "secrets", Value::Map([fetched.values.clone(), sealed].concat()));
     let broken = scope::compute(&mut scope, plan, &request.env);
+    let weak = fetched.weak(&super::targets::names(request, aim, &scope));
+    needs[0].1.extend(weak.into_iter().map(|w| Check::warning(Area::Secret, w)));
     known.extend(fetched.known.into_iter().chain(password(&scope)));
 
     let mut own: Vec<Check> = broken
@@ -174,11 +178,12 @@ async fn of_target(request: &Request, begun: &Begun, emitter: &Arc<Emitter>, wor
 
 fn of_secrets(request: &Request, aim: &Aim, fetched: &Fetched) -> Vec<Check> {
     let there = fetched.values.iter().map(|(name, _)| Check::ok(Area::Secret, format!("`{name}`: is there")));
-    let missing = fetched.problems.iter().map(|p| Check::problem(Area::Secret, p.clone()));
-    let warnings = fetched.warnings.iter().map(|w| Check::warning(Area::Secret, w.clone()));
-    let env = scope::missing_env(aim.checked.plan(), &request.env);
-    let env = env.iter().map(|n| Check::problem(Area::Secret, format!("the environment variable `{n}` is not set")));
-    there.chain(warnings).chain(missing).chain(env).collect()
+    let Missing { by_steps, by_handlers, by_nobody, .. } =
+        Missing::of(aim.checked.plan(), &fetched.problems, &request.env);
+    let doubts = fetched.warnings.iter().cloned().chain(by_nobody).chain(by_handlers);
+    let warnings = doubts.map(|w| Check::warning(Area::Secret, w));
+    let missing = by_steps.into_iter().map(|p| Check::problem(Area::Secret, p));
+    there.chain(warnings).chain(missing).collect()
 }
 
 /// Below this a log can hardly be written.

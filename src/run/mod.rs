@@ -11,6 +11,7 @@ mod ending;
 mod folder;
 mod lock;
 mod logs;
+mod missing;
 mod outlook;
 mod paths;
 mod pick;
@@ -45,6 +46,7 @@ pub use resumed::{Resumed, Taken, TakenTarget, masked, place, stand, uses_databa
 
 use begin::{Begun, begin};
 use emit::Emitter;
+use missing::Missing;
 use targets::{Done, Work};
 
 /// Opens the journal of a run in its folder, which does not exist yet.
@@ -84,6 +86,8 @@ pub struct Request {
     pub subject_of: fn(&Path) -> Option<Subject>,
     /// The exit code of an end, for the closing event.
     pub exit_code: fn(End) -> u8,
+    /// The command that resumes a run which ends so, from the folder of its log, if it would save anything.
+    pub resume_command: fn(&Path, &Checked, End) -> Option<String>,
 }
 
 /// How a run ended, for whoever started it.
@@ -109,7 +113,7 @@ pub async fn run(mut request: Request) -> Ended {
 
     // The redactor knows every password that is at hand before the first event is written.
     let mut prepared = targets::prepare(&request, &begun, false).await;
-    emitter.redact_with(Redactor::new(&prepared.known));
+    emitter.redact_with(Redactor::with_names(&prepared.known, &prepared.names));
 
     emitter.emit(started(&request, &begun.id, &prepared.works, false));
     request.resumed.iter().for_each(|r| r.tell_targets(&emitter));
@@ -139,9 +143,10 @@ pub async fn preview(mut request: Request) -> Ended {
     let begun = begin(&request);
     let emitter = Emitter::new(std::mem::take(&mut request.readers));
     let prepared = targets::prepare(&request, &begun, true).await;
-    emitter.redact_with(Redactor::new(&prepared.known));
+    emitter.redact_with(Redactor::with_names(&prepared.known, &prepared.names));
     emitter.emit(started(&request, &begun.id, &prepared.works, true));
     request.resumed.iter().for_each(|r| r.tell_targets(&emitter));
+    prepared.warnings.iter().for_each(|w| emitter.say(Level::Warn, w.clone()));
     let mut done = Vec::new();
     for work in prepared.works {
         done.push(targets::preview(&request, &emitter, work).await);
@@ -171,17 +176,14 @@ fn failed(kind: FailureKind, error: String, hint: Option<&str>) -> Failure {
     Failure { kind, step: "-".to_owned(), error, hint: hint.map(str::to_owned) }
 }
 
-/// What keeps a run from its first step: secrets and variables that are missing, all at once, or a var that cannot be
-/// computed.
-fn unready(request: &Request, aim: &Aim, problems: &[String], broken: &[scope::Broken]) -> Option<(Failure, End)> {
-    let mut missing: Vec<String> = problems.to_vec();
-    let env = scope::missing_env(aim.checked.plan(), &request.env);
-    missing.extend(env.iter().map(|name| format!("the environment variable `{name}` is not set")));
-    if !missing.is_empty() {
+/// What keeps a run from its first step: secrets and variables that a step reads and that are missing, all at once, or a
+/// var that cannot be computed.
+fn unready(aim: &Aim, missing: &Missing, broken: &[scope::Broken]) -> Option<(Failure, End)> {
+    if !missing.by_steps.is_empty() {
         let hint = "set what is missing, then run the plan again; nothing was done";
-        return Some((failed(FailureKind::Secret, missing.join("; "), Some(hint)), End::Secret));
+        return Some((failed(FailureKind::Secret, missing.by_steps.join("; "), Some(hint)), End::Secret));
     }
-    let first = broken.first()?;
+    let first = broken.iter().find(|b| !missing.excuses(aim.checked.plan(), b))?;
     Some((failed(FailureKind::Step, format!("`{}`: {}", first.place, first.problem), None), End::Failed))
 }
 

@@ -101,7 +101,7 @@ pub async fn reveal(request: &Request, aim: &Aim, wanted: &[serde_json::Value]) 
     let names = scope::secrets_behind(plan, wanted.iter().flat_map(scope::names).collect());
     let fetched = Secrets::new(request).fetch_named(aim, &scope, &names).await;
     if !fetched.problems.is_empty() {
-        return Err(fetched.problems);
+        return Err(fetched.problems.into_iter().map(|missing| missing.problem).collect());
     }
     let sealed = plan.secrets.names().filter(|name| !names.contains(*name));
     let sealed: Map = sealed.map(|name| (name.to_owned(), Value::Secret(Secret::sealed()))).collect();

@@ -141,7 +141,7 @@ impl Runner<'_> {
         let with = match self.rendered(step) {
             Ok(with) => with,
             // What is missing is a problem of its own, and said there.
-            Err(error) if self.lacking => return fault(Verdict::Warning, &error),
+            Err(error) if self.lacking || !self.missing.is_empty() => return fault(Verdict::Warning, &error),
             Err(error) => return fault(Verdict::Problem, &error),
         };
         let unknown = with.has_unknown();
@@ -240,7 +240,9 @@ pub fn in_vain(all: &[Seen]) -> Option<(Failure, End)> {
 /// Looks at everything before the first step of a run, says what is not well, and gives what makes it one in vain.
 pub async fn before(mut runner: Runner<'_>, stop: &Cancel) -> Option<(Failure, End)> {
     let all = runner.look_at_all(Leave::Quick, stop).await;
-    let mut known = std::collections::BTreeSet::new();
+    // What is missing is said already.
+    let missing: Vec<String> = runner.missing.iter().map(|m| diag::clean(&runner.emitter.mask(&m.problem))).collect();
+    let mut known: std::collections::BTreeSet<&String> = missing.iter().collect();
     for seen in &all {
         for check in &seen.checks {
             if known.insert(&check.text) {

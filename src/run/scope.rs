@@ -239,12 +239,12 @@ pub fn all_steps(plan: &Plan) -> impl Iterator<Item = &StepPlan> {
     [&plan.steps, &plan.on_failure, &plan.on_success, &plan.finally].into_iter().flatten()
 }
 
-/// The environment variables that the plan reads without a default and that are not set, each once. One that a secret
-/// reads is reported as that secret.
-pub fn missing_env(plan: &Plan, env: &Env) -> Vec<String> {
+/// The environment variables that the plan reads outside its steps, or in these ones, without a default and that are not
+/// set, each once. One that a secret reads is reported as that secret.
+pub fn missing_env<'p>(plan: &Plan, env: &Env, steps: impl Iterator<Item = &'p StepPlan>) -> Vec<String> {
     let hidden: BTreeSet<&str> = plan.secrets.iter().filter_map(|(_, s)| s.env.as_deref()).collect();
     let reads = frame(plan).iter().flat_map(names).collect::<Vec<_>>().into_iter();
-    let reads = reads.chain(all_steps(plan).flat_map(|s| step_names(plan, s)));
+    let reads = reads.chain(steps.flat_map(|s| step_names(plan, s)));
     let missing: BTreeSet<String> = reads
         .filter(|n| n.path.first().is_some_and(|r| r == "env") && !n.defaulted)
         .filter_map(|n| n.path.get(1).cloned())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::missing::MissingSecret;
 use super::{Aim, Request, scope};
 use crate::plan::{self, Plan};
 use crate::secret::Secret;
@@ -16,7 +17,7 @@ pub struct Fetched {
     /// Every value at hand, for the redactor: also `PGPASSWORD` and the password file, which no plan needs to declare.
     pub known: Vec<Secret>,
     /// Every secret that is missing, a line each.
-    pub problems: Vec<String>,
+    pub problems: Vec<MissingSecret>,
     pub warnings: Vec<String>,
 }
 
@@ -49,7 +50,9 @@ impl<'a> Secrets<'a> {
         let readable = |name: &&String| plan.secrets.get(name).is_some_and(|s| s.command.is_none());
         let wanted: BTreeSet<String> = wanted.iter().filter(readable).cloned().collect();
         let mut fetched = self.gather(aim, scope, &wanted).await;
-        for name in plan.secrets.names().filter(|n| !wanted.contains(*n)) {
+        for (name, source) in plan.secrets.iter().filter(|(n, _)| !wanted.contains(*n)) {
+            let absent = rendered(source, scope).ok().and_then(|s| vault::absent(name, &s, &self.request.env));
+            fetched.problems.extend(absent.map(|problem| MissingSecret { name: name.to_owned(), problem }));
             fetched.values.push((name.to_owned(), Value::Secret(Secret::sealed())));
         }
         fetched
@@ -79,7 +82,7 @@ impl<'a> Secrets<'a> {
                     fetched.known.push(found.secret.clone());
                     fetched.values.push((name.to_owned(), Value::Secret(found.secret)));
                 }
-                Err(problem) => fetched.problems.push(problem),
+                Err(problem) => fetched.problems.push(MissingSecret { name: name.to_owned(), problem }),
             }
         }
         fetched
@@ -94,6 +97,24 @@ impl<'a> Secrets<'a> {
         let found = vault::fetch(name, source, env, stop).await.map_err(|e| e.to_string());
         self.fetched.insert(key, found.clone());
         found
+    }
+}
+
+impl Fetched {
+    /// Which of the secrets are weak and so masked only where they stand alone, a warning each.
+    pub fn weak(&self, names: &[String]) -> Vec<String> {
+        let weak = self.values.iter().filter_map(|(name, value)| match value {
+            Value::Secret(secret) => Some((name, secret.weakness(names)?)),
+            _ => None,
+        });
+        weak.map(|(name, why)| format!("the secret `{name}` {why}: it is masked only where it stands alone")).collect()
+    }
+
+    /// Seals the secrets that are missing, so that the rest can be decided without them.
+    pub fn seal_missing(&mut self, plan: &Plan) {
+        let there: BTreeSet<String> = self.values.iter().map(|(name, _)| name.clone()).collect();
+        let missing = plan.secrets.names().filter(|name| !there.contains(*name));
+        self.values.extend(missing.map(|name| (name.to_owned(), Value::Secret(Secret::sealed()))));
     }
 }
 

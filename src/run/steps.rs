@@ -6,6 +6,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::emit::{Emitter, StepSink};
+use super::missing::{self, MissingSecret};
 use super::step_end::StepEnd;
 use super::{Aim, End, Request, attempt, backoff, paths, scope, step_ref, stopped};
 use crate::cancel::{Cancel, Reason};
@@ -34,6 +35,8 @@ pub struct Runner<'a> {
     pub(super) kept: Kept,
     /// Secrets or variables are missing, so that what reads them cannot be rendered.
     pub lacking: bool,
+    /// The secrets that only handlers read and that are missing.
+    pub missing: Vec<MissingSecret>,
 }
 
 /// A step that is ready to be decided.
@@ -64,6 +67,7 @@ impl<'a> Runner<'a> {
             handler_failed: false,
             kept: Kept::default(),
             lacking: false,
+            missing: Vec::new(),
         }
     }
 
@@ -121,6 +125,9 @@ impl<'a> Runner<'a> {
             self.emitter.emit(Fact::Failed { failure: failure.clone() });
         }
         scope::set_failure(&mut self.scope, self.failure.as_ref());
+        if let (Some(_), Some(dir)) = (&self.failure, &self.facts.log_dir) {
+            self.facts.resume = (self.request.resume_command)(dir, &self.request.checked, End::Failed);
+        }
         self.facts.failure.clone_from(&self.failure);
         let first = match self.failure {
             Some(_) => (Section::OnFailure, &plan.on_failure),
@@ -283,8 +290,12 @@ impl<'a> Runner<'a> {
     /// The rendered parameters of a step.
     pub(super) fn rendered(&self, step: &StepPlan) -> Result<Value, StepError> {
         let json = serde_json::Value::Object(scope::parameters(self.plan(), step));
-        let mut with = template::render_json(&json, &self.scope)
-            .map_err(|(at, p)| StepError::new(format!("{}{}", scope::said(&at, &p), self.blame(step))))?;
+        let mut with = template::render_json(&json, &self.scope).map_err(|(at, p)| {
+            match missing::of_step(self.plan(), step, &self.missing) {
+                Some(problem) => StepError::new(problem).hint("the steps do not need it, and were run"),
+                None => StepError::new(format!("{}{}", scope::said(&at, &p), self.blame(step))),
+            }
+        })?;
         if self.request.registry.get(&step.uses).is_some_and(Entry::takes_database) {
             self.fill_database(&mut with);
         }
@@ -341,6 +352,7 @@ impl<'a> Runner<'a> {
                 attempts: end.attempts,
                 error: error.clone(),
                 done_by: end.done_by.clone(),
+                made: end.outputs.as_ref().and_then(|outputs| self.made(outputs)),
             });
         }
         if let Some(id) = &step.id {
@@ -358,6 +370,16 @@ impl<'a> Runner<'a> {
             reason: end.reason,
             done_by: end.done_by,
         });
+    }
+
+    /// The file that a step's outputs name, and its size.
+    fn made(&self, outputs: &Value) -> Option<(String, Option<u64>)> {
+        let path = self.emitter.mask(outputs.get("path")?.as_text()?);
+        let bytes = match outputs.get("bytes") {
+            Some(Value::Int(bytes)) => u64::try_from(*bytes).ok(),
+            _ => None,
+        };
+        Some((path, bytes))
     }
 
     fn failure_of(&self, reference: &StepRef, end: &StepEnd, limit: &Cancel) -> Failure {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::begin::Begun;
 use super::emit::Emitter;
 use super::lock::Locks;
+use super::missing::{Missing, MissingSecret};
 use super::secrets::Secrets;
 use super::steps::Runner;
 use super::walk::{Walk, group};
@@ -30,6 +31,10 @@ pub struct Work {
     pub facts: RunFacts,
     /// What keeps it from its first step.
     pub failure: Option<(Failure, End)>,
+    /// The secrets that only handlers read and that are missing.
+    missing: Vec<MissingSecret>,
+    /// How many warnings there are before its first step that count in its result.
+    warnings: u32,
     /// What it has in common with those that do not run at the same time.
     group: Option<String>,
     /// Its task broke, and what is left are its handlers.
@@ -42,22 +47,30 @@ pub struct Prepared {
     /// Every secret value at hand.
     pub known: Vec<Secret>,
     pub warnings: Vec<String>,
+    /// The names of roles, databases, targets and the plan, which texts have anyway.
+    pub names: Vec<String>,
 }
 
 /// Fetches the secrets, those of each source once, and computes what the targets' templates read. To look, fetches just
 /// the database passwords.
 pub async fn prepare(request: &Request, begun: &Begun, to_look: bool) -> Prepared {
     let mut secrets = Secrets::new(request);
-    let mut prepared = Prepared { works: Vec::new(), known: Vec::new(), warnings: Vec::new() };
+    let mut prepared = Prepared { works: Vec::new(), known: Vec::new(), warnings: Vec::new(), names: Vec::new() };
     for (at, aim) in request.aims.iter().enumerate() {
         let mut scope = begun.scope(request, aim);
-        let fetched =
+        let mut fetched =
             if to_look { secrets.fetch_for_looking(aim, &scope).await } else { secrets.fetch(aim, &scope).await };
         let group = group(aim, &scope);
-        scope::set(&mut scope, "secrets", Value::Map(fetched.values));
+        if to_look {
+            fetched.seal_missing(aim.checked.plan());
+        }
+        scope::set(&mut scope, "secrets", Value::Map(fetched.values.clone()));
         let broken = compute(request, aim, begun, &mut scope);
+        let missing = Missing::of(aim.checked.plan(), &fetched.problems, &request.env);
+        prepared.names.extend(names(request, aim, &scope));
+        let weak = fetched.weak(&prepared.names);
         let failure = match group {
-            Ok(_) => unready(request, aim, &fetched.problems, &broken),
+            Ok(_) => unready(aim, &missing, &broken),
             Err(ref problem) => Some((failed(FailureKind::Step, problem.clone(), None), End::Failed)),
         };
         for secret in fetched.known.into_iter().chain(password(&scope)) {
@@ -65,13 +78,16 @@ pub async fn prepare(request: &Request, begun: &Begun, to_look: bool) -> Prepare
                 prepared.known.push(secret);
             }
         }
-        for warning in fetched.warnings {
+        let warnings = u32::try_from(missing.by_handlers.len()).unwrap_or(u32::MAX);
+        let Missing { by_handlers, by_nobody, secrets: missing, .. } = missing;
+        for warning in fetched.warnings.into_iter().chain(weak).chain(by_handlers).chain(by_nobody) {
             if !prepared.warnings.contains(&warning) {
                 prepared.warnings.push(warning);
             }
         }
         let facts = facts(request, aim, begun, &scope, to_look);
-        prepared.works.push(Work { aim: at, scope, facts, failure, group: group.unwrap_or_default(), broke: false });
+        let group = group.unwrap_or_default();
+        prepared.works.push(Work { aim: at, scope, facts, failure, missing, warnings, group, broke: false });
     }
     prepared
 }
@@ -96,6 +112,15 @@ pub fn password(scope: &Scope) -> Option<Secret> {
     }
 }
 
+/// The names that texts about a target have anyway, also where a secret is the same: of its role, its database, itself and
+/// the plan.
+pub fn names(request: &Request, aim: &Aim, scope: &Scope) -> Vec<String> {
+    let database = scope.roots.iter().find(|(k, _)| k == "database").map(|(_, settings)| settings);
+    let of = |key: &str| database.and_then(|d| d.get(key)).and_then(Value::as_text).map(str::to_owned);
+    let plan = request.checked.plan().name.clone();
+    [Some(plan), aim.target.clone(), of("user"), of("dbname")].into_iter().flatten().collect()
+}
+
 /// What the steps of a target may know of the run.
 pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run: bool) -> RunFacts {
     let database = scope.roots.iter().find(|(k, _)| k == "database").and_then(|(_, d)| d.get("dbname"));
@@ -109,6 +134,7 @@ pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run
         log_file: (!dry_run).then(|| begun.log_file(aim)),
         log_dir: (!dry_run).then(|| begun.log_dir.clone()),
         failure: None,
+        resume: None,
         steps: Vec::new(),
         log_tail: Vec::new(),
         upcoming: Vec::new(),
@@ -248,8 +274,9 @@ pub fn open(request: &Request, aim: &Aim, facts: &RunFacts, emitter: &Emitter) {
 async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, stop: &Cancel, locks: &Locks) -> Done {
     let clock = Instant::now();
     let aim = &request.aims[work.aim];
-    let Work { scope, facts, failure, broke, .. } = work;
+    let Work { scope, facts, failure, broke, missing, warnings, .. } = work;
     let mut runner = Runner::new(request, aim, Arc::clone(emitter), scope, facts);
+    (runner.missing, runner.warnings) = (missing, warnings);
     if !broke {
         open(request, aim, &runner.facts, emitter);
         runner.take_over();
@@ -268,7 +295,8 @@ async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, s
     }
     let limit = stop.child(aim.checked.plan().timeout.map(|t| t.0));
     if failure.is_none() {
-        let ahead = Runner::new(request, aim, Arc::clone(emitter), runner.scope.clone(), runner.facts.clone());
+        let mut ahead = Runner::new(request, aim, Arc::clone(emitter), runner.scope.clone(), runner.facts.clone());
+        ahead.missing.clone_from(&runner.missing);
         let found = match runner.stands(&limit).await {
             None => preflight::before(ahead, &limit).await,
             found => found,
@@ -315,6 +343,7 @@ pub async fn preview(request: &Request, emitter: &Arc<Emitter>, work: Work) -> D
     let emitter = of(request, work.aim, emitter);
     open(request, aim, &work.facts, &emitter);
     let mut runner = Runner::new(request, aim, Arc::clone(&emitter), work.scope, work.facts);
+    runner.warnings = work.warnings;
     let mut ends = Vec::new();
     let failure = match work.failure {
         None => runner.stands(&request.stop).await,
@@ -322,6 +351,12 @@ pub async fn preview(request: &Request, emitter: &Arc<Emitter>, work: Work) -> D
     };
     if let Some((found, end)) = failure {
         emitter.emit(Fact::Failed { failure: found.clone() });
+        if found.kind == FailureKind::Secret {
+            // The rest can be shown without what is missing.
+            runner.lacking = true;
+            runner.preview(&request.stop).await;
+            ends.extend(runner.end(&request.stop, &request.stop));
+        }
         runner.failure = Some(found);
         ends.push(end);
     } else {

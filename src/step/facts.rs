@@ -93,6 +93,8 @@ pub struct StepFact {
     pub error: Option<String>,
     /// The earlier run that did it, where this one goes on with it.
     pub done_by: Option<String>,
+    /// What it made: a file, and its size in bytes where that is known.
+    pub made: Option<(String, Option<u64>)>,
 }
 
 /// An archive that an earlier step would have made by now, before a run or in a dry one.
@@ -124,6 +126,8 @@ pub struct RunFacts {
     pub log_file: Option<PathBuf>,
     pub log_dir: Option<PathBuf>,
     pub failure: Option<Failure>,
+    /// After a failure: the command that resumes the run.
+    pub resume: Option<String>,
     /// The steps that ended so far, in order; in a handler, all of them.
     pub steps: Vec<StepFact>,
     /// The last lines of the log, masked.

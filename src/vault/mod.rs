@@ -74,10 +74,6 @@ pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> R
     if value.is_empty() {
         return Err(missing("its value is empty".to_owned()));
     }
-    if value.chars().count() < 4 {
-        warnings
-            .push(format!("the secret `{name}` has fewer than four characters: masking it may mask other text too"));
-    }
     Ok(Found { secret: Secret::new(value).with_origin(&origin), warnings })
 }
 
@@ -88,6 +84,24 @@ fn origin_of(source: &Source) -> String {
         (_, Some(file), _) => format!("the file `{file}`"),
         (.., argv) => format!("the program `{}`", argv.iter().flatten().next().map_or("", String::as_str)),
     }
+}
+
+/// Why a secret is surely missing, as far as can be seen without reading it; for a dry run.
+pub fn absent(name: &str, source: &Source, env: &Env) -> Option<String> {
+    let why = match (&source.env, &source.file) {
+        (Some(variable), _) => match env.get(variable) {
+            None => format!("the environment variable `{variable}` is not set"),
+            Some(value) if value.is_empty() => "its value is empty".to_owned(),
+            Some(_) => return None,
+        },
+        (_, Some(file)) => match std::fs::metadata(file) {
+            Err(error) => format!("the file `{file}` cannot be read: {error}"),
+            Ok(found) if found.is_file() && found.len() == 0 => "its value is empty".to_owned(),
+            Ok(_) => return None,
+        },
+        _ => return None,
+    };
+    Some(VaultError { name: name.to_owned(), why }.to_string())
 }
 
 fn without_line_end(mut text: String) -> String {

@@ -1,8 +1,10 @@
 //! Texts that come from outside: secrets in every form in which programs print them, and what would act on a terminal, a
 //! page or a log; how long they may be; and what a person reads of a run. Run by `tests/sandbox cargo test`.
 
+mod alert;
 mod forms;
 mod hostile;
+mod missing;
 #[path = "../smtp/mod.rs"]
 #[expect(dead_code, reason = "the tests of mail use the rest")]
 mod smtp;

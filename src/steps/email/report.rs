@@ -1,6 +1,9 @@
 //! What the mail says: a report of the run, in text and in HTML. Knows facts, which are masked already.
 
+use chrono::Local;
+
 use crate::diag;
+use crate::quantity::Size;
 use crate::step::{RunFacts, Status, StepFact};
 
 /// How many of the last lines of the log are quoted.
@@ -59,12 +62,22 @@ fn pairs(facts: &RunFacts) -> Vec<(&'static str, String)> {
     pairs.extend(facts.target.iter().map(|t| ("Target", t.clone())));
     pairs.push(("Host", facts.host.clone()));
     pairs.push(("Run", facts.run.clone()));
-    pairs.push(("Started", facts.started_at.format("%Y-%m-%d %H:%M:%S UTC").to_string()));
+    // The log has local times too.
+    let started = facts.started_at.with_timezone(&Local);
+    pairs.push(("Started", started.format("%Y-%m-%d %H:%M:%S %:z").to_string()));
     if let Some(failure) = &facts.failure {
-        pairs.push(("Kind", failure.kind.word().to_owned()));
-        pairs.push(("Step", failure.step.clone()));
+        if failure.step != "-" {
+            pairs.push(("Step", failure.step.clone()));
+        }
         pairs.push(("Error", failure.error.clone()));
         pairs.extend(failure.hint.iter().map(|h| ("Help", h.clone())));
+        pairs.extend(facts.resume.iter().map(|command| ("Resume", command.clone())));
+    }
+    // What is there already, whatever failed after it.
+    let made = facts.steps.iter().filter(|s| s.status == Status::Ok).filter_map(|s| Some((s, s.made.as_ref()?)));
+    for (step, (path, bytes)) in made {
+        let size = bytes.map(|b| format!(", {}", Size(b))).unwrap_or_default();
+        pairs.push(("Made", format!("{path}{size} (by {})", step.label)));
     }
     pairs.extend(facts.log_file.iter().map(|l| ("Log", l.display().to_string())));
     pairs
@@ -199,6 +212,7 @@ mod tests {
             attempts: 2,
             error: error.map(str::to_owned),
             done_by: None,
+            made: (label == "vacuum").then(|| ("/backups/a.zip".to_owned(), Some(3 << 20))),
         };
         RunFacts {
             plan: "nightly".to_owned(),
@@ -209,6 +223,7 @@ mod tests {
             database: Some("app".to_owned()),
             log_file: Some("/logs/run.log".into()),
             log_dir: None,
+            resume: Some("runplan resume 20261122T213000Z-3f9c".to_owned()),
             failure: Some(Failure {
                 kind: FailureKind::Step,
                 step: "dump".to_owned(),
@@ -230,8 +245,12 @@ mod tests {
         let facts = facts();
         assert_eq!(subject(&facts), "[runplan] nightly failed at dump on db1");
         let (text, _) = whole(&facts, &["not attached: `x`".to_owned()]);
+        let started = DateTime::UNIX_EPOCH.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string();
+        let text = text.replace(&started, "LOCAL");
         let head = "Plan nightly failed at dump.\n\nPlan      nightly\nHost      db1\nRun       20261122T213000Z-3f9c\n\
-                    Started   1970-01-01 00:00:00 UTC\nKind      step\nStep      dump\nError     exit status 1: <b>&\"x\"\nHelp      look\n\
+                    Started   LOCAL\nStep      dump\nError     exit status 1: <b>&\"x\"\nHelp      look\n\
+                    Resume    runplan resume 20261122T213000Z-3f9c\n\
+                    Made      /backups/a.zip, 3.00 MiB (by vacuum)\n\
                     Log       /logs/run.log\n\nAttachments\n\n  not attached: `x`\n\nSteps\n\n\
                     \x20 Step              Status    Time  Error\n\
                     \x20 vacuum (command)  ok       1.2 s\n\
