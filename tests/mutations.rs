@@ -223,6 +223,7 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         host: "here".to_owned(),
         at_root: false,
         pick: Pick::default(),
+        connect: false,
         given: Vec::new(),
         handed: Vec::new(),
         resumed: None,

@@ -34,6 +34,7 @@ fn touch() -> Touch {
         steps: Vec::new(),
         log_tail: Vec::new(),
         upcoming: Vec::new(),
+        ..RunFacts::default()
     };
     let log = Log::new(Arc::new(Nobody));
     let look = Look {

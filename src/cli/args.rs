@@ -210,6 +210,9 @@ pub struct RunArgs {
     /// Show what would be done, with the real decisions, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// In a dry run, also log in with passwords at servers that only the plan names
+    #[arg(long, requires = "dry_run")]
+    pub connect: bool,
     /// Take only steps with one of these tags
     #[arg(short, long, value_name = "TAG", value_delimiter = ',')]
     pub tags: Vec<String>,

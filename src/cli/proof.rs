@@ -289,7 +289,18 @@ fn start(
     let aims = Aims { all: vec![Aim::whole(checked.clone(), params.clone())], params, ..Aims::default() };
     let (resumed, reports) = (None, Vec::new());
     carry_out(
-        Task { checked, aims, pick: Pick::default(), handed, resumed, dry_run: false, format, reports, readers },
+        Task {
+            checked,
+            aims,
+            pick: Pick::default(),
+            handed,
+            resumed,
+            dry_run: false,
+            connect: false,
+            format,
+            reports,
+            readers,
+        },
         terms,
     )
 }

@@ -69,6 +69,7 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
         handed: Vec::new(),
         resumed: Some(resumed),
         dry_run: args.dry_run,
+        connect: args.connect,
         format: args.format,
         reports: args.report,
         readers: vec![Arc::new(Held(Mutex::new(Some(hold))))],

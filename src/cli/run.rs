@@ -34,9 +34,9 @@ pub fn run(args: RunArgs, terms: &Terms) -> Result<Exit, Failure> {
     let pick = Pick { tags: args.tags, skip_tags: args.skip_tags, only: args.only, skip: args.skip, from: args.from };
     pick.check(checked.plan()).map_err(Failure::usage)?;
 
-    let (dry_run, format, reports) = (args.dry_run, args.format, args.report);
+    let (dry_run, connect, format, reports) = (args.dry_run, args.connect, args.format, args.report);
     let (handed, readers) = (Vec::new(), Vec::new());
-    carry_out(Task { checked, aims, pick, handed, resumed: None, dry_run, format, reports, readers }, terms)
+    carry_out(Task { checked, aims, pick, handed, resumed: None, dry_run, connect, format, reports, readers }, terms)
 }
 
 /// Says what was found in a plan: every finding of one that is not run, and of one that is run how many warnings there are.
@@ -69,6 +69,8 @@ pub struct Task {
     /// What is taken over from an earlier run.
     pub resumed: Option<Resumed>,
     pub dry_run: bool,
+    /// In a dry run: passwords also go to servers that only the plan names.
+    pub connect: bool,
     pub format: Format,
     /// What else is written at its end.
     pub reports: Vec<report::Target>,
@@ -78,7 +80,7 @@ pub struct Task {
 
 /// Runs it, or shows what a run would do, and prints the result.
 pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
-    let Task { checked, aims, pick, handed, resumed, dry_run, format, reports, mut readers } = task;
+    let Task { checked, aims, pick, handed, resumed, dry_run, connect, format, reports, mut readers } = task;
     let collector = Arc::new(Collector::default());
     readers.push(Arc::clone(&collector) as Arc<dyn Reader>);
     // A dry run's result is its decisions, on standard output; saying them twice helps nobody.
@@ -86,7 +88,7 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
         readers.push(Arc::new(Terminal::new(terms.err, terms.verbosity, terms.bars)));
     }
     let plan = checked.clone();
-    let request = Request { handed, resumed, ..request(checked, aims, pick, readers) };
+    let request = Request { handed, resumed, connect, ..request(checked, aims, pick, readers) };
     let ended: Ended = match dry_run {
         true => on_runtime(request, run::preview)?,
         false => on_runtime(request, run::run)?,
@@ -133,6 +135,7 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
         pick,
         handed: Vec::new(),
+        connect: false,
         resumed: None,
         stop: Cancel::new(),
         abort: Cancel::new(),

@@ -29,6 +29,11 @@ pub fn resolve_database(block: Value, env: &Env) -> Result<Value, String> {
     Ok(Value::Map(map))
 }
 
+/// Whether database settings with everything filled in lead to the server that the user's own environment names.
+pub fn is_users_own_server(settings: &Value, env: &Env) -> bool {
+    Settings::deserialize(settings.clone()).is_ok_and(|settings| settings.is_users_own(env))
+}
+
 /// The passwords that a session may use without the plan naming them, for the redactor: `PGPASSWORD` and those of the
 /// password file.
 pub fn passwords_around(env: &Env) -> Vec<Secret> {

@@ -18,7 +18,7 @@ use crate::step::Registry;
 pub use crate::value::ParamType;
 pub use check::check;
 pub use check::explain::Explanation;
-pub use database::{passwords_around, resolve_database};
+pub use database::{is_users_own_server, passwords_around, resolve_database};
 pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
 pub use targets::{LimitPer, Target, Targets};
 

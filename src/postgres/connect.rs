@@ -164,7 +164,7 @@ async fn open(look: &Look, settings: &Settings, purpose: Purpose) -> Result<Sess
     let mut config = Config::new();
     config.user(settings.user.as_deref().unwrap_or_default()).dbname(settings.dbname.as_deref().unwrap_or_default());
     config.application_name("runplan");
-    let password = settings.password.clone().or_else(|| super::passfile::lookup(settings, &look.env));
+    let (password, withheld) = password(look, settings);
     if let Some(password) = &password {
         match password.expose() {
             Some(password) => config.password(password),
@@ -174,10 +174,14 @@ async fn open(look: &Look, settings: &Settings, purpose: Purpose) -> Result<Sess
             }
         };
     }
+    if withheld && settings.password.as_ref().is_some_and(Secret::is_sealed) {
+        return Err(not_connected(settings));
+    }
     let mode = settings.sslmode.unwrap_or_default();
     let tls = MakeRustlsConnect::new(certificate::tls(mode, settings.sslrootcert.as_deref())?);
     let limit = settings.connect_timeout.map_or(PATIENCE, |t| t.0);
-    let attempt = reach(&config, settings, (mode, tls), &look.env, purpose, password.is_some());
+    let passwords = Passwords { given: password.is_some(), withheld };
+    let attempt = reach(&config, settings, (mode, tls), &look.env, purpose, passwords);
     tokio::select! {
         opened = tokio::time::timeout(limit, attempt) => opened.unwrap_or_else(|_| {
             let what = format!("connecting to {}: no answer in {} s", settings.place(), limit.as_secs());
@@ -187,6 +191,37 @@ async fn open(look: &Look, settings: &Settings, purpose: Purpose) -> Result<Sess
     }
 }
 
+/// What is known of a password.
+#[derive(Debug, Clone, Copy)]
+struct Passwords {
+    /// There is one, and it is sent when the server asks for it.
+    given: bool,
+    /// There is one, and it is not sent.
+    withheld: bool,
+}
+
+/// The password, and whether there is one that is withheld: a dry run sends none to a server that only the plan names.
+fn password(look: &Look, settings: &Settings) -> (Option<Secret>, bool) {
+    if !look.facts.own_servers_only || settings.is_users_own(&look.env) {
+        return (settings.password.clone().or_else(|| super::passfile::lookup(settings, &look.env)), false);
+    }
+    match &settings.password {
+        Some(_) => (None, true),
+        None => match super::passfile::lookup_named(settings, &look.env) {
+            Some(password) => (Some(password), false),
+            None => (None, super::passfile::lookup(settings, &look.env).is_some()),
+        },
+    }
+}
+
+fn not_connected(settings: &Settings) -> StepError {
+    let what = format!(
+        "{}: not connected: the plan names this server, and a dry run sends it no password (`--connect` allows it)",
+        settings.place()
+    );
+    StepError::new(what).class(Class::Sealed)
+}
+
 /// Connects to the first address of the host that answers, logs in, and sets the session.
 async fn reach(
     config: &Config,
@@ -194,7 +229,7 @@ async fn reach(
     (mode, tls): (SslMode, MakeRustlsConnect),
     env: &Env,
     purpose: Purpose,
-    password: bool,
+    passwords: Passwords,
 ) -> Result<Session, StepError> {
     let unreachable = |error: &std::io::Error| {
         let what = format!("connecting to {}: {}", settings.place(), chain(error));
@@ -227,7 +262,8 @@ async fn reach(
         };
         match config.connect_raw(stream, tls).await {
             Ok((client, connection)) => return begin(settings, way, client, connection, purpose).await,
-            Err(error) => failed = refused(settings, password, asked.for_password(), &error),
+            Err(_) if passwords.withheld && asked.for_password() => return Err(not_connected(settings)),
+            Err(error) => failed = refused(settings, passwords.given, asked.for_password(), &error),
         }
     }
     Err(failed)

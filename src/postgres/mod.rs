@@ -5,6 +5,7 @@ mod certificate;
 mod connect;
 mod databases;
 pub mod evidence;
+mod hold;
 mod notices;
 mod passfile;
 mod pattern;
@@ -19,6 +20,7 @@ mod wire;
 
 pub use connect::{Session, asked, connect, connect_for_plan, connect_rw};
 pub use databases::{connect_beside, create_database, drop_database};
+pub use hold::{Hold, hold};
 pub use notices::{Meaning, Notice, Notices};
 pub use passfile::passwords;
 pub use pattern::Pattern;

@@ -36,7 +36,12 @@ fn read(path: &Path) -> Option<String> {
 
 /// The password that the file has for these settings, which are resolved: the first line that fits counts.
 pub fn lookup(settings: &Settings, env: &Env) -> Option<Secret> {
-    find(&read(&path(env)?)?, settings)
+    find(&read(&path(env)?)?, settings).map(|(_, password)| password)
+}
+
+/// The same, if that line names the host, and is not for any.
+pub fn lookup_named(settings: &Settings, env: &Env) -> Option<Secret> {
+    find(&read(&path(env)?)?, settings).filter(|(named, _)| *named).map(|(_, password)| password)
 }
 
 /// Every password in the file, for the redactor.
@@ -45,7 +50,8 @@ pub fn passwords(env: &Env) -> Vec<Secret> {
     text.lines().filter_map(fields).map(|[.., password]| Secret::new(password)).collect()
 }
 
-fn find(text: &str, settings: &Settings) -> Option<Secret> {
+/// The password, and whether its line names the host.
+fn find(text: &str, settings: &Settings) -> Option<(bool, Secret)> {
     let given = |t: &Option<String>| t.clone().unwrap_or_default();
     let host = given(&settings.host);
     // A Unix socket in the folder that libpq was built with is `localhost` to the file.
@@ -54,8 +60,9 @@ fn find(text: &str, settings: &Settings) -> Option<Secret> {
     let wanted = [host, port, given(&settings.dbname), given(&settings.user)];
     let mut lines = text.lines().filter_map(fields);
     let line = lines.find(|line| line.iter().zip(&wanted).all(|(field, want)| field == "*" || field == want))?;
+    let named = line[0] != "*";
     let [.., password] = line;
-    Some(Secret::new(password))
+    Some((named, Secret::new(password)))
 }
 
 /// The five fields of a line; none for a comment or a line that has fewer. All after the fourth colon is the password.
@@ -90,15 +97,17 @@ mod tests {
             ..Settings::default()
         };
         let text = "# db:5432:app:ann:no\nother:*:*:*:wrong\ndb:5432:app:ann:s\\:e\\\\c\ndb:*:*:*:second\nbroken\n";
-        let found = |host, user| find(text, &settings(host, user)).and_then(|s| s.expose().map(str::to_owned));
+        let found = |host, user| find(text, &settings(host, user)).and_then(|(_, s)| s.expose().map(str::to_owned));
         assert_eq!(found("db", "ann").as_deref(), Some("s:e\\c"));
         assert_eq!(found("db", "bob").as_deref(), Some("second"));
         assert_eq!(found("elsewhere", "ann"), None);
         assert_eq!(
             find("localhost:*:*:*:sock", &settings("/run/x", "ann"))
-                .and_then(|s| s.expose().map(str::to_owned))
+                .and_then(|(_, s)| s.expose().map(str::to_owned))
                 .as_deref(),
             Some("sock")
         );
+        let named = |text, host| find(text, &settings(host, "ann")).is_some_and(|(named, _)| named);
+        assert!(named(text, "db") && !named("*:*:*:*:any", "db"));
     }
 }

@@ -40,10 +40,7 @@ pub async fn meet(look: &Look, settings: &Settings) -> (Vec<Check>, Option<Arc<S
     };
     match &met.server {
         Ok(server) => (checks, Some(Arc::clone(server))),
-        Err(error) if error.class == Class::Sealed => {
-            let text = format!("{}: not looked at, since its password is not at hand", settings.place());
-            (vec![Check::warning(Area::Server, text)], None)
-        }
+        Err(error) if error.class == Class::Sealed => (vec![Check::warning(Area::Server, &error.what)], None),
         Err(error) => (vec![Check::failed(Area::Server, error)], None),
     }
 }

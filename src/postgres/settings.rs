@@ -70,6 +70,14 @@ impl Settings {
         })
     }
 
+    /// Whether these settings, which are resolved, lead to the server that the user's own environment names: the same port
+    /// of the same host, where `localhost` and loopback addresses are one host.
+    pub fn is_users_own(&self, env: &Env) -> bool {
+        let Ok(own) = Self::default().resolve(env) else { return false };
+        let loopback = |s: &Self| s.is_here() && !s.host.as_deref().is_some_and(|h| h.starts_with('/'));
+        self.port == own.port && (self.host == own.host || loopback(self) && own.is_here())
+    }
+
     /// What is absent comes from `PGHOST` and its like, then from libpq's defaults (PostgreSQL manual, "Environment
     /// Variables" and "Parameter Key Words").
     ///
@@ -140,4 +148,25 @@ fn default_host() -> String {
     let sockets = ["/var/run/postgresql", "/tmp"];
     let found = sockets.into_iter().find(|d| cfg!(unix) && std::path::Path::new(d).join(".s.PGSQL.5432").exists());
     found.unwrap_or("localhost").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_the_users_own_when_his_environment_leads_there() {
+        let env: Env = [("PGHOST", "db.example.org"), ("PGPORT", "6543")].map(|(k, v)| (k.into(), v.into())).into();
+        let local: Env = [("PGHOST", "/run/pg")].map(|(k, v)| (k.into(), v.into())).into();
+        let at = |host: Option<&str>, port: Option<u16>, env: &Env| {
+            let settings = Settings { host: host.map(str::to_owned), port, ..Settings::default() };
+            settings.resolve(env).expect("they are whole").is_users_own(env)
+        };
+        assert!(
+            at(None, None, &env) && at(Some("db.example.org"), Some(6543), &env) && at(Some("localhost"), None, &local)
+        );
+        assert!(!at(Some("evil.example.org"), None, &env) && !at(None, Some(5432), &env));
+        assert!(!at(Some("/tmp/evil"), None, &local) && !at(Some("localhost"), Some(6543), &local));
+        assert!(!at(Some("localhost"), None, &env));
+    }
 }

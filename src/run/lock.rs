@@ -9,7 +9,7 @@ use super::{Aim, End, Request, failed, stopped};
 use crate::cancel::Cancel;
 use crate::files;
 use crate::plan::Overlap;
-use crate::step::{Failure, FailureKind, Level};
+use crate::step::{Exclusion, Failure, FailureKind, Level};
 use crate::template::{self, Scope};
 use crate::value::Value;
 
@@ -88,6 +88,16 @@ impl Locks {
             }
         }
     }
+}
+
+/// Whom the steps of a target that write to a database exclude there. The server and its database are known there, however
+/// they are named here. A key that cannot be rendered is told where the lock is taken.
+pub fn exclusion(aim: &Aim, scope: &Scope) -> Exclusion {
+    let plan = aim.checked.plan();
+    let usual = || format!("{}|{}", plan.name, aim.target.as_deref().unwrap_or("-"));
+    let named = plan.lock.key.as_ref().and_then(|_| key(aim, scope).ok());
+    let wait = if plan.lock.overlap == Overlap::Wait { plan.lock.wait.0 } else { Duration::ZERO };
+    Exclusion { key: named.unwrap_or_else(usual), wait }
 }
 
 /// The key of a target's lock: plan, target, server and database, or what the plan says.

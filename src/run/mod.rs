@@ -73,6 +73,8 @@ pub struct Request {
     pub pick: Pick,
     /// Secrets that the caller has already, by name: their sources are not asked.
     pub handed: Vec<(String, Secret)>,
+    /// In a dry run: passwords also go to servers that only the plan names.
+    pub connect: bool,
     /// What is taken over from the run that this one goes on with.
     pub resumed: Option<Resumed>,
     /// Raised by the first signal: the steps stop, the handlers run.

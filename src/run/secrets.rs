@@ -42,12 +42,13 @@ impl<'a> Secrets<'a> {
         self.gather(aim, scope, &all).await
     }
 
-    /// Fetches what a look at a database needs: passwords from the environment or a file. Everything else stays sealed,
-    /// and no program is started.
+    /// Fetches what a look at a database needs: passwords from the environment or a file, for a server that the user's own
+    /// settings name, or for any with `--connect`. Everything else stays sealed, and no program is started.
     pub async fn fetch_for_looking(&mut self, aim: &Aim, scope: &Scope) -> Fetched {
         let plan = aim.checked.plan();
         let wanted = scope::secrets_behind(plan, scope::password_names(plan));
-        let readable = |name: &&String| plan.secrets.get(name).is_some_and(|s| s.command.is_none());
+        let may = self.request.connect || self.leads_to_users_own(aim, scope);
+        let readable = |name: &&String| may && plan.secrets.get(name).is_some_and(|s| s.command.is_none());
         let wanted: BTreeSet<String> = wanted.iter().filter(readable).cloned().collect();
         let mut fetched = self.gather(aim, scope, &wanted).await;
         for (name, source) in plan.secrets.iter().filter(|(n, _)| !wanted.contains(*n)) {
@@ -61,6 +62,17 @@ impl<'a> Secrets<'a> {
     /// Fetches the secrets with these names for a target.
     pub async fn fetch_named(&mut self, aim: &Aim, scope: &Scope, names: &BTreeSet<String>) -> Fetched {
         self.gather(aim, scope, names).await
+    }
+
+    /// Whether the plan's database is on the server that the user's own settings name. What leads there holds no secret, so
+    /// none needs to be fetched to know it.
+    fn leads_to_users_own(&self, aim: &Aim, scope: &Scope) -> bool {
+        let mut scope = scope.clone();
+        let sealed = aim.checked.plan().secrets.names().map(|n| (n.to_owned(), Value::Secret(Secret::sealed())));
+        scope::set(&mut scope, "secrets", Value::Map(sealed.collect()));
+        scope::compute(&mut scope, aim.checked.plan(), &self.request.env);
+        let database = scope.roots.iter().find(|(k, _)| k == "database");
+        database.is_some_and(|(_, settings)| plan::is_users_own_server(settings, &self.request.env))
     }
 
     async fn gather(&mut self, aim: &Aim, scope: &Scope, names: &BTreeSet<String>) -> Fetched {

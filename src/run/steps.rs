@@ -112,6 +112,7 @@ impl<'a> Runner<'a> {
         match (failure.kind, stop.reason(), limit.reason()) {
             (FailureKind::Signal, Some(reason), _) => Some(stopped(reason).1),
             (FailureKind::Timeout, _, Some(Reason::Deadline)) => Some(End::Timeout),
+            (FailureKind::Lock, _, _) => Some(End::Lock),
             _ => Some(End::Failed),
         }
     }
@@ -389,6 +390,7 @@ impl<'a> Runner<'a> {
         let kind = match (end.status, end.error.as_ref().map(|e| e.class)) {
             (Status::TimedOut, _) => FailureKind::Timeout,
             (_, Some(Class::Unreachable)) => FailureKind::Unreachable,
+            (_, Some(Class::Locked)) => FailureKind::Lock,
             _ => FailureKind::Step,
         };
         let error = end.error.as_ref().map(|e| self.emitter.mask(&e.what)).unwrap_or_default();

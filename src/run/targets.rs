@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::begin::Begun;
 use super::emit::Emitter;
-use super::lock::Locks;
+use super::lock::{self, Locks};
 use super::missing::{Missing, MissingSecret};
 use super::secrets::Secrets;
 use super::steps::Runner;
@@ -131,6 +131,8 @@ pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run
         host: request.host.clone(),
         target: aim.target.clone(),
         database: database.and_then(Value::as_text).map(str::to_owned),
+        own_servers_only: dry_run && !request.connect,
+        exclusion: lock::exclusion(aim, scope),
         log_file: (!dry_run).then(|| begun.log_file(aim)),
         log_dir: (!dry_run).then(|| begun.log_dir.clone()),
         failure: None,

@@ -24,6 +24,8 @@ pub enum Class {
     Exit(i32),
     /// The password of an archive does not fit.
     Password,
+    /// Another run holds the lock in the database; trying again later may help.
+    Locked,
     /// In a dry run: the question needs a secret that a dry run does not fetch.
     Sealed,
 }
@@ -31,7 +33,7 @@ pub enum Class {
 impl Class {
     /// Whether `retry.errors: [transient]` covers it.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Transient | Self::Unreachable)
+        matches!(self, Self::Transient | Self::Unreachable | Self::Locked)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plain facts of the run that a step may read: what a record, a mail or retention needs to know.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,15 @@ pub struct Upcoming {
     pub bytes: Option<u64>,
 }
 
+/// What tells the runs that exclude each other in a database from the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exclusion {
+    /// The same for all that exclude each other: plan and target, or what the plan's `lock.key` says.
+    pub key: String,
+    /// How long to wait for another run; nothing with `lock.overlap: fail`.
+    pub wait: Duration,
+}
+
 /// What a step may know of the run around it.
 #[derive(Debug, Clone, Default)]
 pub struct RunFacts {
@@ -122,6 +132,11 @@ pub struct RunFacts {
     pub target: Option<String>,
     /// The name of the plan's database.
     pub database: Option<String>,
+    /// In a dry run without `--connect`: passwords go only to the servers that the user's own settings name, since the
+    /// plan may be a stranger's.
+    pub own_servers_only: bool,
+    /// Whom steps that write to a database exclude there, and for how long they wait.
+    pub exclusion: Exclusion,
     /// The run's `run.log`, or the log of the target; none in a dry run.
     pub log_file: Option<PathBuf>,
     pub log_dir: Option<PathBuf>,

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::value::Value;
 
 pub use error::{Class, StepError, chain};
-pub use facts::{Failure, FailureKind, RunFacts, Status, StepFact, Upcoming};
+pub use facts::{Exclusion, Failure, FailureKind, RunFacts, Status, StepFact, Upcoming};
 pub use leave::{Env, Level, Log, Look, Progress, Sink, Touch, Unit};
 pub use preflight::{Alters, Area, Check, Kept, Preflight, Probe, Verdict};
 pub use registry::{Decided, Entry, Registry};

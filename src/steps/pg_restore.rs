@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::postgres::Settings;
+use crate::postgres::{self, Settings};
 use crate::proof::{self, Source, Target};
 use crate::secret::Secret;
 use crate::step::{Alters, Area, Check, Look, Preflight, Preview, Step, StepError, Touch};
@@ -128,6 +128,11 @@ impl Step for PgRestore {
         let password = work.password.as_ref().map(|p| touch.open(p));
         let source = Source::open(touch, &work.archive, password).await;
         let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?.only(&work.tables)?;
+        // A database that is yet to be made has nobody to exclude.
+        let _hold = match work.target.create {
+            true => None,
+            false => Some(postgres::hold(touch, &work.target.database).await?),
+        };
         let restored = proof::restore(touch, &source, &work.target).await?;
         touch
             .log()

@@ -8,12 +8,14 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::files;
 use crate::postgres::{self, Bound, Session, Settings};
+use crate::quantity::Size;
 use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 
 /// Runs a statement, or a file of statements.
 ///
 /// Parameters are bound, never pasted into the text: `$1` is the first. A query gives its rows as a list of maps. All of
-/// it is one transaction unless `transaction` is false.
+/// it is one transaction unless `transaction` is false. The session keeps the role's own `search_path`, time zone and
+/// formats of dates, as in `psql`; its time limits are off, since the step has `timeout`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -30,7 +32,8 @@ pub struct Params {
     /// Whether all of it happens or nothing. VACUUM, CREATE DATABASE and their like need `false`.
     #[serde(default = "yes")]
     transaction: bool,
-    /// How many rows of a query are kept, the first ones; more are counted, and the log says so.
+    /// How many rows of a query are kept, the first ones, and at most 16 MiB of them; more are counted, and the log says
+    /// so.
     #[serde(default = "a_thousand")]
     #[schemars(range(min = 1, max = 100_000))]
     max_rows: usize,
@@ -71,6 +74,9 @@ pub struct Work {
 
 /// The largest file of statements, in bytes.
 const LIMIT: u64 = 64 << 20;
+
+/// How many bytes of rows are kept, written as JSON.
+const KEPT: usize = 16 << 20;
 
 /// The executor.
 pub struct Sql;
@@ -158,8 +164,14 @@ impl Step for Sql {
         };
         session.take_warnings().iter().for_each(|w| touch.log().warn(w));
         let output = result?;
-        if output.affected > work.max_rows as u64 && output.rows.len() == work.max_rows {
-            touch.log().warn(format!("only the first {} rows are kept (`max_rows`)", work.max_rows));
+        let kept = output.rows.len();
+        if output.affected > kept as u64 && kept == work.max_rows {
+            touch.log().warn(format!("only the first {kept} rows are kept (`max_rows`)"));
+        } else if output.affected > kept as u64 && kept > 0 {
+            touch.log().warn(format!(
+                "only the first {kept} rows are kept: they are limited to {}; select fewer columns or rows",
+                Size(KEPT as u64)
+            ));
         }
         touch.log().info(format!("{} row{}", output.affected, if output.affected == 1 { "" } else { "s" }));
         Ok(output)
@@ -188,12 +200,16 @@ async fn statements(session: &Session, work: &Work) -> Result<Output, StepError>
     let wrong = |e: &tokio_postgres::Error| postgres::asked("the statement", e);
     // A file may hold several statements, which cannot be prepared; a fault in one of them is found when they run.
     if work.file.is_some() && work.params.is_empty() {
-        let messages = session.client.simple_query(&work.text).await.map_err(|e| wrong(&e))?;
-        let counts = messages.iter().filter_map(|m| match m {
-            SimpleQueryMessage::CommandComplete(count) => Some(*count),
-            _ => None,
-        });
-        return Ok(Output { rows: Vec::new(), affected: counts.sum() });
+        let messages = session.client.simple_query_raw(&work.text).await.map_err(|e| wrong(&e))?;
+        let mut messages = std::pin::pin!(messages);
+        let mut affected = 0;
+        // Rows go by one at a time and are not kept.
+        while let Some(message) = messages.try_next().await.map_err(|e| wrong(&e))? {
+            if let SimpleQueryMessage::CommandComplete(count) = message {
+                affected += count;
+            }
+        }
+        return Ok(Output { rows: Vec::new(), affected });
     }
     let prepared = session.client.prepare(&work.text).await.map_err(|e| wrong(&e))?;
     let expected = prepared.params().len();
@@ -209,14 +225,23 @@ async fn statements(session: &Session, work: &Work) -> Result<Output, StepError>
     let stream = session.client.query_raw(&prepared, bound).await.map_err(|e| wrong(&e))?;
     let mut stream = std::pin::pin!(stream);
     let mut output = Output { rows: Vec::new(), affected: 0 };
+    let (mut bytes, mut full) = (0_usize, false);
     while let Some(row) = stream.try_next().await.map_err(|e| wrong(&e))? {
         output.affected += 1;
         // What is not kept is still counted.
-        if output.rows.len() < work.max_rows
-            && let Json::Object(map) = postgres::row(&row).map_err(StepError::new)?
-        {
+        if full || output.rows.len() >= work.max_rows {
+            continue;
+        }
+        let map = postgres::row(&row).map_err(StepError::new)?;
+        bytes = bytes.saturating_add(map.to_string().len());
+        full = bytes > KEPT;
+        if let (false, Json::Object(map)) = (full, map) {
             output.rows.push(map);
         }
+    }
+    if full && output.rows.is_empty() {
+        let what = format!("the first row alone is larger than {}, which is what a step keeps", Size(KEPT as u64));
+        return Err(StepError::new(what).hint("select fewer columns, or write it to a file with `psql`"));
     }
     Ok(output)
 }

@@ -1,11 +1,11 @@
 //! A database whose owner is a stranger: settings that hurt, and functions, operators and tables of his that our own
 //! statements must never run.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
+use crate::vacuum::Holder;
 use crate::world::{Run, World, psql};
 
 /// A mark that the stranger's functions leave as the server's account.
@@ -118,30 +118,6 @@ fn a_search_path_that_a_stranger_leads_runs_nothing_of_his() {
         world.sql("SELECT string_agg(tabela_nome, ' ' ORDER BY tabela_nome COLLATE \"C\") FROM evil.controle_vacuum"),
         "first other.far"
     );
-}
-
-/// A session that holds a lock until it is let go.
-struct Holder(Child);
-
-impl Holder {
-    fn new(database: &str, sql: &str) -> Self {
-        let child =
-            Command::new("psql").args(["-XAtq", "-d", database]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("psql");
-        writeln!(child.stdin.as_mut().expect("a pipe"), "BEGIN; {sql}; \\echo held").expect("it listens");
-        let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        while !line.contains("held") {
-            line.clear();
-            assert!(std::io::BufRead::read_line(&mut out, &mut line).expect("it answers") > 0, "psql ended");
-        }
-        Self(child)
-    }
-
-    fn let_go(mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().expect("it ends");
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod also;
 mod command;
 mod confine;
+mod control_table;
 mod copy;
 mod directory;
 mod doctor;

@@ -68,3 +68,27 @@ fn a_statement_that_is_told_to_stop_stops_on_the_server_too() {
     let still = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%' AND state = 'active'";
     assert_eq!(world.sql(still), "0");
 }
+
+#[test]
+fn what_a_server_gives_without_end_is_kept_to_a_bound_and_said() {
+    let world = World::with_database();
+    let wide = "statement: \"SELECT repeat('x', 1000000) AS t FROM generate_series(1, 30)\", max_rows: 100000";
+    let run = world.run(&one(wide), &["--format", "json"]).ends(0);
+    run.says("only the first 16 rows are kept: they are limited to 16.0 MiB; select fewer columns or rows");
+    let wide = "statement: \"SELECT repeat('x', 20000000) AS t\"";
+    world.run(&one(wide), &[]).ends(1).says("the first row alone is larger than 16.0 MiB");
+    let loud = "statement: 'DO $$BEGIN FOR i IN 1..3000 LOOP RAISE WARNING ''loud %'', i; END LOOP; END$$'";
+    let run = world.run(&one(loud), &[]).ends(0).says("loud 100").says("… and 2900 more warnings of the server");
+    run.never_says("loud 101");
+}
+
+#[test]
+fn the_role_keeps_its_search_path_and_formats() {
+    let world = World::with_database();
+    world.sql("CREATE SCHEMA own; CREATE TABLE own.t (id int); INSERT INTO own.t VALUES (7)");
+    crate::world::psql("postgres", &format!("ALTER DATABASE {} SET search_path = own", world.db()));
+    crate::world::psql("postgres", &format!("ALTER DATABASE {} SET DateStyle = 'SQL, DMY'", world.db()));
+    let ask = "statement: 'SELECT id, date ''3/12/2026'' AS day FROM t', transaction: false";
+    let run = world.run(&one(ask), &["--format", "json"]).ends(0);
+    assert_eq!(run.json()["steps"][0]["outputs"]["rows"][0], serde_json::json!({ "id": 7, "day": "2026-12-03" }));
+}

@@ -103,3 +103,60 @@ fn a_password_is_not_sent_as_it_is_to_another_machine() {
     Run::from(required).ends(1).says("`PGREQUIREAUTH` is `scram-sha-256`");
     assert!(!neighbour.heard().contains("canary"));
 }
+
+#[test]
+fn a_dry_run_sends_no_password_to_a_server_that_only_the_plan_names() {
+    let world = World::new();
+    let stranger = Stranger::at("127.0.0.1");
+    for _ in 0..2 {
+        run(&world, "127.0.0.1", stranger.port, "", &["-n"]).ends(0).says("not connected").says("--connect");
+        assert_eq!(stranger.heard(), "", "not even a connection without it");
+    }
+    // The file is not so much as opened: nobody ever writes to this pipe.
+    let command = format!("rm key; mkfifo key; exec timeout 20 {} -n plan.yaml", env!("CARGO_BIN_EXE_runplan"));
+    let piped = std::process::Command::new("bash").args(["-c", &command]).current_dir(world.path("")).output();
+    Run::from(piped.expect("it runs")).ends(0).says("not connected");
+    std::fs::remove_file(world.path("key")).expect("it is there");
+    run(&world, "127.0.0.1", stranger.port, "", &["-n", "--connect"]).ends(0).says("connection closed");
+    assert!(stranger.heard().contains("canary-of-a-key"));
+    // Neither does the user's own password go there, by whatever way it is given.
+    let plan = format!(
+        "version: 1\nname: night\nlogs: {{ dir: logs }}\ndatabase: {{ host: localhost, port: {}, user: me, dbname: x }}\n{STEP}",
+        stranger.port
+    );
+    world.write("plan.yaml", plan.replace("uses: sql, with: { statement: SELECT 1 }", "uses: vacuum"));
+    let with = |name: &str, value: &str, more: &[&str]| -> Run {
+        let mut command = world.runplan();
+        command.args(["-n", "plan.yaml"]).args(more).env_remove("PGPASSWORD").env(name, value);
+        command.output().expect("it runs").into()
+    };
+    with("PGPASSWORD", "canary-around", &[]).ends(0).says("not connected").says("--connect");
+    assert!(!stranger.heard().contains("canary"));
+    with("PGPASSWORD", "canary-around", &["--connect"]).ends(1);
+    assert!(stranger.heard().contains("canary-around"));
+    let pass = world.write("pass", "*:*:*:*:canary-for-any");
+    std::fs::set_permissions(&pass, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
+    let pass = pass.to_string_lossy().into_owned();
+    with("PGPASSFILE", &pass, &[]).ends(0).says("not connected");
+    assert!(!stranger.heard().contains("canary"));
+    // A line that names the host is the user's own word.
+    world.write("pass", "localhost:*:*:*:canary-for-this");
+    with("PGPASSFILE", &pass, &[]).ends(1);
+    assert!(stranger.heard().contains("canary-for-this"));
+    world.runplan().args(["run", "plan.yaml", "--connect"]).output().map(Run::from).expect("it runs").ends(2);
+}
+
+#[test]
+fn a_dry_run_logs_in_where_the_users_own_settings_point() {
+    let world = World::new();
+    let own = Stranger::at("127.0.0.1");
+    run(&world, "127.0.0.1", own.port, "", &["validate"]).ends(0);
+    let plan = std::fs::read_to_string(world.path("plan.yaml")).expect("a plan");
+    for plan in [plan.clone(), plan.replace(&format!("host: 127.0.0.1, port: {}, ", own.port), "")] {
+        world.write("plan.yaml", plan.replace("uses: sql, with: { statement: SELECT 1 }", "uses: vacuum"));
+        let mut command = world.runplan();
+        command.args(["-n", "plan.yaml"]).env("PGHOST", "localhost").env("PGPORT", own.port.to_string());
+        Run::from(command.output().expect("it runs")).ends(1);
+        assert!(own.heard().contains("canary-of-a-key"));
+    }
+}

@@ -10,10 +10,10 @@ fn plan(with: &str) -> String {
 }
 
 /// A session that holds what its statements took, until it is let go.
-struct Holder(Child);
+pub struct Holder(Child);
 
 impl Holder {
-    fn new(database: &str, sql: &str) -> Self {
+    pub fn new(database: &str, sql: &str) -> Self {
         let mut child = Command::new("psql")
             .args(["-XAtq", "-d", database])
             .stdin(Stdio::piped())
@@ -32,10 +32,23 @@ impl Holder {
         Self(child)
     }
 
-    fn let_go(mut self) {
+    pub fn let_go(mut self) {
         drop(self.0.stdin.take());
         self.0.wait().expect("it ends");
     }
+}
+
+/// Waits until a session waits for a lock in the database.
+pub fn wait_for_lock(world: &World) {
+    let waits =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'", world.db());
+    for _ in 0..600 {
+        if psql("postgres", &waits) == "1" {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("nobody waits for a lock");
 }
 
 #[test]
@@ -49,14 +62,14 @@ fn names_are_taken_as_stored_and_kinds_of_tables_have_their_outcome() {
     let recorded =
         || world.sql("SELECT string_agg(tabela_nome, ' ' ORDER BY tabela_nome COLLATE \"C\") FROM controle_vacuum");
     world.run(&plan("tables: ['Übung', 'plain?*', other.far, { schema: public, name: 'A.b*' }]"), &[]).ends(0);
-    assert_eq!(recorded(), "A.b* other.far plainer Übung");
+    assert_eq!(recorded(), "\"A.b*\" other.far plainer Übung");
     world.run(&plan("tables: [p, m]"), &[]).ends(0);
-    assert_eq!(recorded(), "A.b* m other.far p plainer Übung");
+    assert_eq!(recorded(), "\"A.b*\" m other.far p plainer Übung");
     world.sql("TRUNCATE controle_vacuum");
     world.run(&plan("exclude: ['plain*']"), &[]).ends(0);
     assert_eq!(
         recorded(),
-        "A.b* other.far p1 Übung",
+        "\"A.b*\" other.far p1 Übung",
         "all ordinary tables, partitions among them, not the control table"
     );
     world.run(&plan("tables: [v]"), &[]).ends(1).says("`v` is a view, which cannot be vacuumed");
@@ -89,14 +102,7 @@ fn a_table_that_vanishes_is_no_failure() {
     let holder = Holder::new(world.db(), "LOCK TABLE a IN ACCESS EXCLUSIVE MODE");
     world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan("lock_timeout: 60s")));
     let child = world.runplan().arg("plan.yaml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
-    let waits =
-        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'", world.db());
-    for _ in 0..200 {
-        if psql("postgres", &waits) == "1" {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_for_lock(&world);
     world.sql("DROP TABLE b");
     holder.let_go();
     let output = child.wait_with_output().expect("it ends");

@@ -66,6 +66,9 @@ pub struct ResumeArgs {
     /// Show what would be done, with the real decisions, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// In a dry run, also log in with passwords at servers that only the plan names
+    #[arg(long, requires = "dry_run")]
+    pub connect: bool,
     /// What to print on standard output at the end
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -237,6 +237,7 @@ mod tests {
             ],
             log_tail: (0..80).map(|n| format!("line {n}")).collect(),
             upcoming: Vec::new(),
+            ..RunFacts::default()
         }
     }
 

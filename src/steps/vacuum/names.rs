@@ -1,6 +1,7 @@
 //! Which tables a plan names: patterns and exact names against the catalog.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use tokio_postgres::Client;
 
+use super::control::Control;
+use super::place::{Chosen, former_name, record_name};
 use crate::postgres;
 use crate::step::StepError;
 
@@ -141,8 +144,8 @@ pub async fn wanted(
     client: &Client,
     include: Option<&[Name]>,
     exclude: &[Name],
-    control: (&str, &str),
-) -> Result<Vec<(String, String)>, StepError> {
+    control: &Control,
+) -> Result<Vec<Chosen>, StepError> {
     let all = catalog(client).await?;
     let matchers = |names: &[Name]| names.iter().map(Matcher::new).collect::<Result<Vec<_>, _>>();
     let exclude = matchers(exclude)?;
@@ -164,13 +167,19 @@ pub async fn wanted(
             .hint("names are taken exactly as stored; write `schema.name` for one outside the search path"));
     }
     let taken = |t: &&Known| match (&include, t.kind) {
-        (None, Kind::Ordinary) => (t.schema.as_str(), t.name.as_str()) != control,
+        (None, Kind::Ordinary) => (&t.schema, &t.name) != (&control.schema, &control.name),
         (Some(all), Kind::Ordinary) => all.iter().any(|m| m.fits(t)),
         (Some(all), Kind::InFull) => all.iter().any(|m| m.exact && m.fits(t)),
         _ => false,
     };
     let chosen = all.iter().filter(taken).filter(|t| !exclude.iter().any(|m| m.fits(t)));
-    Ok(chosen.map(|t| (t.schema.clone(), t.name.clone())).collect())
+    let records: BTreeSet<String> = all.iter().map(|t| record_name(&t.schema, &t.name)).collect();
+    let place = |t: &Known| {
+        let (record, former) = (record_name(&t.schema, &t.name), former_name(&t.schema, &t.name));
+        let former = (former != record && !records.contains(&former)).then_some(former);
+        Chosen { schema: t.schema.clone(), name: t.name.clone(), record, former }
+    };
+    Ok(chosen.map(place).collect())
 }
 
 async fn catalog(client: &Client) -> Result<Vec<Known>, StepError> {

@@ -2,9 +2,10 @@
 
 use tokio_postgres::Client;
 
+use super::Params;
+use super::control::Control;
 use super::names::wanted;
-use super::{Params, control_place};
-use crate::postgres::{self, escape_identifier};
+use crate::postgres;
 use crate::step::{Alters, Area, Check, Look, Preflight, StepError};
 
 pub async fn preflight(params: Params, look: &Look) -> Preflight {
@@ -32,9 +33,9 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
 }
 
 /// The place of the control table, and whether it can be read and written, or made.
-async fn control(client: &Client, params: &Params, user: &str) -> Result<((String, String), Check), StepError> {
-    let (schema, name) = control_place(client, &params.control_table).await?;
-    let quoted = format!("{}.{}", escape_identifier(&schema), escape_identifier(&name));
+async fn control(client: &Client, params: &Params, user: &str) -> Result<(Control, Check), StepError> {
+    let control = Control::place(client, &params.control_table).await?;
+    let quoted = control.quoted();
     let sql = "SELECT c.oid IS NOT NULL, \
                pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') \
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
@@ -42,9 +43,12 @@ async fn control(client: &Client, params: &Params, user: &str) -> Result<((Strin
                AND CASE s.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(s.oid, 'USAGE, UPDATE') ELSE false END), \
                coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'CREATE') FROM pg_catalog.pg_namespace n WHERE n.nspname = $2), false) \
                FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) c";
-    let row = client.query_one(sql, &[&quoted, &schema]).await;
+    let row = client.query_one(sql, &[&quoted, &control.schema]).await;
     let row = row.map_err(|e| postgres::asked("looking for the control table", &e))?;
     let (there, usable, creatable) = (row.get(0), row.get::<_, Option<bool>>(1).unwrap_or_default(), row.get(2));
+    if there && let Err(error) = control.inspect(client).await {
+        return Ok((control, Check::failed(Area::Object, &error)));
+    }
     let check = match (there, usable, creatable) {
         (true, true, _) => Check::ok(Area::Right, format!("control table {quoted}: can be read and written")),
         (true, false, _) => {
@@ -57,14 +61,13 @@ async fn control(client: &Client, params: &Params, user: &str) -> Result<((Strin
                 .hint("let the user create tables in that schema, or name another one under `control_table`")
         }
     };
-    Ok(((schema, name), check))
+    Ok((control, check))
 }
 
 /// Whether the tables are there and may be vacuumed: by their owner, the database's owner, a superuser, and from
 /// PostgreSQL 17 on by who may MAINTAIN them (its manual, VACUUM, "Notes").
-async fn tables(client: &Client, major: u32, params: &Params, control: &(String, String), user: &str) -> Check {
-    let place = (control.0.as_str(), control.1.as_str());
-    let chosen = match wanted(client, params.tables.as_deref(), &params.exclude, place).await {
+async fn tables(client: &Client, major: u32, params: &Params, control: &Control, user: &str) -> Check {
+    let chosen = match wanted(client, params.tables.as_deref(), &params.exclude, control).await {
         Ok(chosen) => chosen,
         Err(error) => return Check::failed(Area::Object, &error),
     };
@@ -75,7 +78,7 @@ async fn tables(client: &Client, major: u32, params: &Params, control: &(String,
          WHERE NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') OR {maintain} OR (SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE') \
          FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) ORDER BY 1, 2"
     );
-    let (schemas, names): (Vec<String>, Vec<String>) = chosen.iter().cloned().unzip();
+    let (schemas, names): (Vec<&str>, Vec<&str>) = chosen.iter().map(|t| (t.schema.as_str(), t.name.as_str())).unzip();
     let rows = match client.query(&sql, &[&schemas, &names]).await {
         Ok(rows) => rows,
         Err(error) => return Check::warning(Area::Right, postgres::asked("asking who owns the tables", &error).what),
