@@ -13,6 +13,7 @@ use super::of_plan::OfPlan;
 use super::output::Terms;
 use super::run::{environment, host};
 use crate::archive::Content;
+use crate::diag::clean;
 use crate::journal::{Check, Shelf, age, checks};
 use crate::quantity::Size;
 use crate::report::Verbosity;
@@ -111,12 +112,12 @@ impl Listing {
         }
         let heads = ["made", "age", "size", "rows", "database", "target", "pinned", "verified", "file"];
         let rows: Vec<[String; 9]> = all.iter().map(|a| self.row(a, now)).collect();
-        let shown: Vec<usize> = (0..heads.len()).filter(|at| *at != 5 || self.with_targets).collect();
+        let columns: Vec<usize> = (0..heads.len()).filter(|at| *at != 5 || self.with_targets).collect();
         let width =
             |at: usize| rows.iter().map(|r| r[at].chars().count()).chain([heads[at].len()]).max().unwrap_or_default();
         let widths: Vec<usize> = (0..heads.len()).map(width).collect();
         let line = |cells: &[&str]| {
-            let padded = shown.iter().map(|&at| match at {
+            let padded = columns.iter().map(|&at| match at {
                 // Numbers are aligned at the right, and nothing follows the last cell.
                 1..=3 => format!("{:>1$}", cells[at], widths[at]),
                 8 => cells[at].to_owned(),
@@ -124,13 +125,13 @@ impl Listing {
             });
             padded.collect::<Vec<_>>().join("  ")
         };
-        let indent = shown.iter().filter(|at| **at != 8).map(|&at| widths[at] + 2).sum::<usize>();
+        let indent = columns.iter().filter(|at| **at != 8).map(|&at| widths[at] + 2).sum::<usize>();
         let mut out = terms.out.paint("2", &line(&heads)) + "\n";
         for (archive, row) in all.iter().zip(&rows) {
             let cells: Vec<&str> = row.iter().map(String::as_str).collect();
             out += &(line(&cells) + "\n");
             for copy in archive.places.iter().skip(1) {
-                out += &format!("{:indent$}{}\n", "", visible(&copy.path));
+                out += &format!("{:indent$}{}\n", "", shown(&copy.path));
             }
         }
         out + &self.totals()
@@ -146,13 +147,13 @@ impl Listing {
             Size(record.bytes).to_string(),
             check.and_then(|c| c.rows).map_or_else(none, |n| n.to_string()),
             match record.kind {
-                Content::Dump => record.database.as_deref().map_or_else(none, plain),
+                Content::Dump => record.database.as_deref().map_or_else(none, clean),
                 Content::Files => "(files)".to_owned(),
             },
-            record.target.as_deref().map_or_else(none, plain),
+            record.target.as_deref().map_or_else(none, clean),
             if archive.places.iter().any(|p| p.pinned) { "pinned".to_owned() } else { none() },
             check.map_or_else(none, |c| local(c.at)),
-            archive.places.first().map_or_else(none, |p| visible(&p.path)),
+            archive.places.first().map_or_else(none, |p| shown(&p.path)),
         ]
     }
 
@@ -166,7 +167,7 @@ impl Listing {
         }
         let word = |count: usize| if count == 1 { "archive" } else { "archives" };
         let line = |(dir, (count, bytes)): (&Path, (usize, u64))| {
-            format!("{}: {count} {}, {}\n", visible(dir), word(count), Size(bytes))
+            format!("{}: {count} {}, {}\n", shown(dir), word(count), Size(bytes))
         };
         by_dir.into_iter().map(line).collect()
     }
@@ -175,7 +176,7 @@ impl Listing {
     fn remarks(&self) -> String {
         let mut out = String::new();
         if self.inventory.archives.is_empty() {
-            let dirs: Vec<String> = self.places.iter().map(|p| format!("`{}`", visible(&p.dir))).collect();
+            let dirs: Vec<String> = self.places.iter().map(|p| format!("`{}`", shown(&p.dir))).collect();
             out += &match dirs.as_slice() {
                 [] => "no archives: the plan names no folder for them\n".to_owned(),
                 dirs => format!("no archives in {}\n", dirs.join(", ")),
@@ -183,7 +184,7 @@ impl Listing {
         }
         for (path, why) in &self.inventory.others {
             let hint = if why == "record missing" { ": `runplan verify --write-record` restores it" } else { "" };
-            out += &format!("not counted: `{}`: {}{hint}\n", visible(path), plain(why));
+            out += &format!("not counted: `{}`: {}{hint}\n", shown(path), clean(why));
         }
         for unknown in &self.unknown {
             out += &format!("not searched: only a run knows `{unknown}`\n");
@@ -219,12 +220,7 @@ fn checked(of_plan: &OfPlan) -> BTreeMap<String, Check> {
     found
 }
 
-fn visible(path: &Path) -> String {
-    plain(&path.to_string_lossy())
-}
-
-/// A name from outside, with its control characters made visible.
-fn plain(text: &str) -> String {
-    let visible = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(visible).collect()
+/// A path in one line, with hidden characters made visible.
+pub fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy())
 }

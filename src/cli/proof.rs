@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::aims::Aims;
+use super::archives::shown;
 use super::args::{Format, PasswordArgs, PlanArgs, RestoreArgs, VerifyArgs};
 use super::exit::{Exit, Failure};
 use super::inventory::{self, Place, Role};
@@ -14,6 +15,7 @@ use super::of_plan::{self, OfPlan};
 use super::output::Terms;
 use super::run::{Task, carry_out};
 use crate::archive::Record;
+use crate::diag::clean;
 use crate::event::{Pick, Reader};
 use crate::plan::{self, Input};
 use crate::report::{Collector, RunResult, Verbosity};
@@ -118,7 +120,7 @@ fn in_folder(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// A table of several archives: what each was found to be.
 fn verdicts(results: &[(PathBuf, RunResult)]) -> String {
-    let width = results.iter().map(|(archive, _)| archive.display().to_string().chars().count()).max().unwrap_or(0);
+    let width = results.iter().map(|(archive, _)| shown(archive).chars().count()).max().unwrap_or(0);
     let mut good = 0;
     let mut out = String::new();
     for (archive, result) in results {
@@ -136,7 +138,7 @@ fn verdicts(results: &[(PathBuf, RunResult)]) -> String {
                     .unwrap_or_else(|| "not read".to_owned())
             }
         };
-        out += &format!("{:<width$}  {verdict}\n", archive.display().to_string());
+        out += &format!("{:<width$}  {}\n", shown(archive), clean(&verdict));
     }
     out + &format!("{good} of {} archives are good\n", results.len())
 }

@@ -81,3 +81,12 @@ fn a_folder_that_cannot_be_listed_and_a_bad_plan_are_said() {
     world.write("plan.yaml", plan(&world, "stesp: 1\n"));
     call(&world, &["archives", "plan.yaml"]).ends(78).says("is not valid");
 }
+
+#[test]
+fn names_from_outside_reach_no_terminal_raw() {
+    let world = World::new();
+    world.write("junk/a\u{1b}[31mb.zip", "junk");
+    world.write("junk/c.zip", "junk");
+    let run = call(&world, &["verify", "junk", "--password-env", "TEST_ZIP"]).ends(1).says("0 of 2 archives are good");
+    assert!(!run.out.contains('\u{1b}') && run.out.contains("\\x1b[31mb.zip"), "{:?}", run.out);
+}
