@@ -416,6 +416,15 @@ pub struct RestoreArgs {
     /// Leave out owners and rights
     #[arg(long)]
     pub no_owner: bool,
+    /// Leave out tablespaces
+    #[arg(long)]
+    pub no_tablespaces: bool,
+    /// With --create: the locale of the new database, like C, instead of that of the dumped one
+    #[arg(long, value_name = "LOCALE", requires = "create")]
+    pub locale: Option<String>,
+    /// The pg_restore to use, or the psql for SQL; default: the one that fits the dump and the server
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
+    pub program: Option<String>,
     /// Connections that restore at a time; with more than one the dump is first laid out in the temporary folder
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,

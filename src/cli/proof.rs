@@ -168,10 +168,16 @@ pub fn restore(args: &RestoreArgs, terms: &Terms) -> Result<Exit, Failure> {
         handed.push((name, secret));
     }
     database.insert("dbname".to_owned(), json!("${{ params.into }}"));
-    let parameters = json!({
+    let mut parameters = json!({
         "create": args.create, "non_empty": args.non_empty, "no_owner": args.no_owner, "jobs": args.jobs,
         "tables": args.tables.iter().map(|t| of_plan::literal(t)).collect::<Vec<_>>(),
+        "no_tablespaces": args.no_tablespaces,
     });
+    for (name, value) in [("locale", &args.locale), ("program", &args.program)] {
+        if let Some(value) = value {
+            parameters[name] = of_plan::literal(value).into();
+        }
+    }
     let plan = json!({
         "version": 1, "name": "restore", "secrets": secrets,
         "params": { "archive": { "type": "string" }, "into": { "type": "string" } },

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::postgres::DatabaseProperties;
 use crate::postgres::evidence::Evidence;
 
 /// The name of the entry.
@@ -50,6 +51,9 @@ pub struct Manifest {
     pub origin: Option<Origin>,
     /// What the dumped snapshot held; none when it could not be measured.
     pub evidence: Option<Evidence>,
+    /// What the database had besides its content; none in archives of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<DatabaseProperties>,
 }
 
 /// The machine that made a dump, and the server that it came from.

@@ -2,6 +2,7 @@
 //! format, SQL dumps as `psql` reads them, and the manifest that goes into an archive.
 
 mod blocks;
+pub mod head;
 mod manifest;
 pub mod rows;
 pub mod sql;

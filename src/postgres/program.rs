@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::step::{Look, StepError};
+use crate::process;
+use crate::step::{Look, Probe, StepError};
 
 /// Where the distributions keep the programs of a major version.
 fn folder(major: u32) -> [PathBuf; 3] {
@@ -60,4 +61,69 @@ pub fn find(look: &Look, name: &str, server: u32) -> Result<PathBuf, StepError> 
     Err(StepError::new(what).hint(format!(
         "install the client programs of PostgreSQL {server} (postgresql-client-{server}), or name one under `program`"
     )))
+}
+
+/// A program that was found, and its major version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    pub path: PathBuf,
+    pub major: u32,
+}
+
+/// The program `name` of at least one version that fits another best: that version itself, else the nearest newer one, else
+/// any that is new enough. The distributions' folders are searched, then `PATH`, whose programs are asked for their version.
+/// None when there is none.
+pub async fn choose(probe: &Probe, name: &str, at_least: u32, best: u32) -> Option<Chosen> {
+    let distributed = (9..100).flat_map(|major| folder(major).map(|dir| (dir.join(name), major)));
+    let mut found: Vec<Chosen> =
+        distributed.filter(|(path, _)| path.is_file()).map(|(path, major)| Chosen { path, major }).collect();
+    if !found.iter().any(|c| c.major == best && best >= at_least) {
+        let path = probe.look().env.get("PATH").map(std::ffi::OsString::from).unwrap_or_default();
+        for path in std::env::split_paths(&path).map(|dir| dir.join(name)).filter(|path| path.is_file()) {
+            if let Some(major) = major_of(probe, &path).await {
+                found.push(Chosen { path, major });
+            }
+        }
+    }
+    fitting(found, at_least, best)
+}
+
+/// The major version of a program of PostgreSQL, in its own words.
+pub async fn major_of(probe: &Probe, program: &Path) -> Option<u32> {
+    let said = process::version(probe, &program.to_string_lossy()).await.ok()?;
+    numbers(&said).first().copied()
+}
+
+/// The numbers of a version, like 15 and 18 of `psql (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+pub fn numbers(said: &str) -> Vec<u32> {
+    let word = said.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
+    let number = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
+    word.split('.').map_while(number).collect()
+}
+
+fn fitting(mut found: Vec<Chosen>, at_least: u32, best: u32) -> Option<Chosen> {
+    found.retain(|c| c.major >= at_least);
+    // Of those that are not older than the best the oldest, else the newest.
+    found.into_iter().min_by_key(|c| (c.major < best, c.major.abs_diff(best)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_that_fits_best_is_new_enough_and_near() {
+        let of = |majors: &[u32], at_least, best| {
+            let found = majors.iter().map(|m| Chosen { path: format!("/{m}").into(), major: *m }).collect();
+            fitting(found, at_least, best).map(|c| c.major)
+        };
+        assert_eq!(of(&[14, 15, 16, 18], 12, 15), Some(15));
+        assert_eq!(of(&[14, 16, 18], 12, 15), Some(16));
+        assert_eq!(of(&[13, 14], 12, 15), Some(14));
+        assert_eq!(of(&[15, 18], 18, 15), Some(18));
+        assert_eq!(of(&[15, 16], 17, 15), None);
+        assert_eq!(numbers("psql (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), [15, 18]);
+        assert_eq!(numbers("pg_restore (PostgreSQL) 18beta1"), [18]);
+        assert_eq!(numbers("nothing"), Vec::<u32>::new());
+    }
 }

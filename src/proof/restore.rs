@@ -7,32 +7,18 @@ use std::time::Instant;
 
 use tokio_postgres::Client;
 
+use super::program::{Restorer, restorer};
 use super::source::{Source, open};
+use super::sql_input::SqlInput;
+use super::target::Target;
 use super::trust;
 use super::unpack::Unpacked;
-use crate::dump::{Form, Manifest};
+use crate::dump::Form;
 use crate::files;
 use crate::postgres::evidence::{self, Evidence};
-use crate::postgres::{self, Settings};
+use crate::postgres::{self, NewDatabase, Settings};
 use crate::process::{self, Confined, Confinement, Ended, Input, Job, View};
 use crate::step::{Look, Probe, Progress, StepError, Touch, Unit};
-
-/// Where a dump is restored to, and what is allowed there.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// The database, with everything filled in.
-    pub database: Settings,
-    /// Make it first. It goes again when nothing could be restored.
-    pub create: bool,
-    /// Restore although there is something in it.
-    pub non_empty: bool,
-    /// Leave owners and rights out: everything belongs to who restores.
-    pub no_owner: bool,
-    /// How many connections restore at a time.
-    pub jobs: u8,
-    /// How the programs are confined, when the server that they work for is.
-    pub confinement: Option<Confinement>,
-}
 
 /// What was restored and found to be what was dumped.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,39 +55,85 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         let what = "the dump is SQL, which `psql` takes one statement after the other, so `jobs` can do nothing for it";
         return Err(StepError::new(what).hint("leave `jobs` out, or dump with `format: custom` or `format: directory`"));
     }
-    let form = manifest.form();
-    let seeks = form == Form::Directory || target.jobs > 1;
-    let (ready, unpacked);
-    if target.create {
-        // What can be refused is refused before there is a database.
-        unpacked = if seeks { Some(source.unpack(touch).await?) } else { None };
-        postgres::create_database(touch, &target.database).await?;
-        ready = match prepare(touch, manifest, target).await {
-            Ok(ready) => ready,
-            Err(error) => {
-                if let Err(other) = postgres::drop_database(touch, &target.database).await {
-                    touch.log().warn(format!("{} stays, with nothing in it: {other}", target.database.place()));
-                }
-                return Err(error);
-            }
+    let create = async {
+        let properties = manifest.properties.as_ref();
+        let other = properties.zip(target.locale.as_ref()).map(|(properties, locale)| properties.with_locale(locale));
+        let new = NewDatabase {
+            properties: other.as_ref().or(properties),
+            for_check: target.for_check,
+            no_tablespaces: target.no_tablespaces,
         };
-    } else {
-        ready = prepare(touch, manifest, target).await?;
-        unpacked = if seeks { Some(source.unpack(touch).await?) } else { None };
+        postgres::create_database(touch, &target.database, new).await
+    };
+    if !target.create {
+        return fill(touch, source, target, None, clock).await;
     }
-    let (client, mut argv) = ready;
-    argv.extend(source.tables.iter().cloned());
+    // What can be refused is refused before there is a database.
+    let unpacked = if target.seeks(source) { Some(source.unpack(touch).await?) } else { None };
+    create.await?;
+    let filled = fill(touch, source, target, unpacked, clock).await;
+    if let Err(error) = filled {
+        return Err(clear_up(touch, target, error).await);
+    }
+    if let Some(properties) = manifest.properties.as_ref() {
+        postgres::apply_settings(touch, &target.database, properties).await?;
+    }
+    filled
+}
+
+/// What is in the database differs from what was dumped: it is all there is, and stays.
+const DIFFERS: &str = "what was restored is not what was dumped";
+
+/// Removes the database that was made for a restore that failed, so that the next one can make it; but not one that holds
+/// all of the dump and differs.
+async fn clear_up(touch: &Touch, target: &Target, error: StepError) -> StepError {
+    let name = target.database.dbname.clone().unwrap_or_default();
+    if error.what.starts_with(DIFFERS) {
+        return error.hint(format!("the database `{name}` is kept, with what was restored"));
+    }
+    match postgres::drop_database(touch, &target.database).await {
+        Ok(()) => {
+            touch.log().info(format!("the database `{name}`, which was made for this restore, is removed again"));
+            error
+        }
+        Err(other) => {
+            touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {other}"));
+            error
+        }
+    }
+}
+
+/// Restores into a database that is there, and compares.
+async fn fill(
+    touch: &Touch,
+    source: &Source,
+    target: &Target,
+    unpacked: Option<Unpacked>,
+    clock: Instant,
+) -> Result<Restored, StepError> {
+    let manifest = &source.manifest;
+    let (client, mut restorer) = prepare(touch, source, target).await?;
+    let unpacked = match unpacked {
+        None if target.seeks(source) => Some(source.unpack(touch).await?),
+        unpacked => unpacked,
+    };
+    restorer.argv.extend(source.tables.iter().cloned());
     if let Some(unpacked) = &unpacked {
-        argv.push(unpacked.path.to_string_lossy().into_owned());
+        restorer.argv.push(unpacked.path.to_string_lossy().into_owned());
     }
-    let job = job(touch, target, argv.clone(), unpacked.as_ref()).await?;
+    let program = Path::new(&restorer.argv[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let job = job(touch, target, restorer.argv, unpacked.as_ref()).await?;
     let ended = match unpacked {
         Some(_) => process::start(touch, &job, false)?.wait(touch.cancel()).await?,
-        None => feed(touch, &Job { stdin: Input::Pipe, ..job }, source).await?,
+        None => feed(touch, &Job { stdin: Input::Pipe, ..job }, source, restorer.restrict).await?,
     };
     if ended.code != Some(0) {
-        let program = Path::new(&argv[0]).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        return Err(ended.failure(&program).hint("what was restored so far is still in the database"));
+        let failed = ended.failure(&program);
+        return Err(if target.create {
+            failed
+        } else {
+            failed.hint("what was restored so far is still in the database")
+        });
     }
     let different = match &manifest.evidence {
         Some(evidence) => evidence::differences(&client, evidence).await?,
@@ -111,7 +143,7 @@ pub async fn restore(touch: &Touch, source: &Source, target: &Target) -> Result<
         }
     };
     if !different.is_empty() {
-        return Err(StepError::new(format!("what was restored is not what was dumped: {}", different.join("; "))));
+        return Err(StepError::new(format!("{DIFFERS}: {}", different.join("; "))));
     }
     let tables = manifest.evidence.as_ref().map(|e| e.tables.as_slice()).unwrap_or_default();
     Ok(Restored {
@@ -150,7 +182,8 @@ async fn job(touch: &Touch, target: &Target, argv: Vec<String>, unpacked: Option
 }
 
 /// A session with the database, which may be restored into, and the program that does it.
-async fn prepare(touch: &Touch, manifest: &Manifest, target: &Target) -> Result<(Client, Vec<String>), StepError> {
+async fn prepare(touch: &Touch, source: &Source, target: &Target) -> Result<(Client, Restorer), StepError> {
+    let manifest = &source.manifest;
     let client = postgres::connect(touch.look(), &target.database).await?;
     if target.confinement.is_none() {
         trust::announce(touch, &client, &target.database).await?;
@@ -163,13 +196,8 @@ async fn prepare(touch: &Touch, manifest: &Manifest, target: &Target) -> Result<
     }
     let row = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
     let number: i32 = row.map_err(|e| postgres::asked("asking the server for its version", &e))?.get(0);
-    let argv = arguments(touch, target, u32::try_from(number / 10_000).unwrap_or(0), manifest.form())?;
-    Ok((client, argv))
-}
-
-/// One connection, unless more are asked for.
-pub fn one() -> u8 {
-    1
+    let restorer = restorer(touch, source, target, u32::try_from(number / 10_000).unwrap_or(0)).await?;
+    Ok((client, restorer))
 }
 
 /// Whether the database holds nothing of anybody's.
@@ -212,33 +240,16 @@ async fn roles(client: &Client, evidence: &Evidence) -> Result<(), StepError> {
     ))
 }
 
-fn arguments(touch: &Touch, target: &Target, major: u32, form: Form) -> Result<Vec<String>, StepError> {
-    let find = |name: &str| postgres::find(touch.look(), name, major).map(|p| p.to_string_lossy().into_owned());
-    if form == Form::Plain {
-        let options =
-            ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"];
-        return Ok(std::iter::once(find("psql")?).chain(options.map(str::to_owned)).collect());
-    }
-    // A name that looks like connection settings must not be taken for some (PostgreSQL manual, "Connection Strings").
-    let name = target.database.dbname.clone().unwrap_or_default().replace('\\', "\\\\").replace('\'', "\\'");
-    let mut argv = vec![find("pg_restore")?, "--exit-on-error".to_owned(), "--no-password".to_owned()];
-    argv.push(format!("--dbname=dbname='{name}'"));
-    if target.jobs > 1 {
-        argv.push(format!("--jobs={}", target.jobs));
-    }
-    if target.no_owner {
-        argv.extend(["--no-owner".to_owned(), "--no-privileges".to_owned()]);
-    }
-    Ok(argv)
-}
-
 /// Runs a program and hands it an entry of the archive.
-async fn feed(touch: &Touch, job: &Job, source: &Source) -> Result<Ended, StepError> {
+async fn feed(touch: &Touch, job: &Job, source: &Source, restrict: bool) -> Result<Ended, StepError> {
+    let key = if restrict { Some(random_key()?) } else { None };
+    let sql = source.is_sql().then_some(key);
     let mut running = process::start(touch, job, false)?;
     let input = running.input().ok_or_else(|| StepError::new("the program does not take its input"))?;
     let (own, path, password, index) = (touch.again(), source.path.clone(), source.password.clone(), source.index);
-    let feeding =
-        tokio::task::spawn_blocking(move || pour(&own, &path, password.as_ref().map(|p| p.as_bytes()), index, input));
+    let feeding = tokio::task::spawn_blocking(move || {
+        pour(&own, &path, password.as_ref().map(|p| p.as_bytes()), index, input, sql)
+    });
     let ended = running.wait(touch.cancel()).await;
     let fed = feeding.await.map_err(|e| StepError::because("handing the dump on", &e))?;
     let ended = ended?;
@@ -249,11 +260,30 @@ async fn feed(touch: &Touch, job: &Job, source: &Source) -> Result<Ended, StepEr
     }
 }
 
-fn pour(touch: &Touch, path: &Path, password: Option<&[u8]>, index: usize, mut input: File) -> Result<(), StepError> {
+/// A key for restricted mode that nobody can guess.
+fn random_key() -> Result<String, StepError> {
+    let mut bytes = [0u8; 24];
+    getrandom::fill(&mut bytes).map_err(|e| StepError::new(format!("the system gives no random numbers: {e}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Hands an entry on; `sql` is for SQL, with the key of restricted mode where `psql` knows that.
+fn pour(
+    touch: &Touch,
+    path: &Path,
+    password: Option<&[u8]>,
+    index: usize,
+    mut input: File,
+    sql: Option<Option<String>>,
+) -> Result<(), StepError> {
     let mut archive = open(touch, path)?;
     let total = archive.entries().get(index).map(|e| e.size);
     let failed = |e: &(dyn std::error::Error + 'static)| StepError::because("handing the dump on", e);
     let mut content = archive.read(index, password).map_err(|e| failed(&e))?;
+    let mut sql = match sql {
+        Some(key) => Some(SqlInput::new(input.try_clone().map_err(|e| failed(&e))?, key).map_err(|e| failed(&e))?),
+        None => None,
+    };
     let mut buffer = vec![0u8; 1 << 18];
     let mut done = 0;
     loop {
@@ -261,12 +291,16 @@ fn pour(touch: &Touch, path: &Path, password: Option<&[u8]>, index: usize, mut i
             return Err(StepError::cancelled());
         }
         let count = match content.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return sql.map_or(Ok(()), SqlInput::end).map_err(|e| failed(&e)),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(failed(&error)),
         };
-        input.write_all(&buffer[..count]).map_err(|e| failed(&e))?;
+        let passed = match &mut sql {
+            Some(sql) => sql.take(&buffer[..count]),
+            None => input.write_all(&buffer[..count]),
+        };
+        passed.map_err(|e| failed(&e))?;
         done += count as u64;
         touch.log().progress(&Progress { done, total, unit: Unit::Bytes, note: String::new() });
     }

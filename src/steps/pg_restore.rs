@@ -38,6 +38,16 @@ pub struct Params {
     /// and triggers, and nothing that it depends on, like its schema. Not of a dump in SQL.
     #[serde(default)]
     tables: Vec<String>,
+    /// Leave tablespaces out: everything goes into the usual one. Default: false.
+    #[serde(default)]
+    no_tablespaces: bool,
+    /// With `create`: the locale of the new database, like `C` or `de_DE.utf8`. Default: that of the dumped database.
+    #[serde(default)]
+    locale: Option<String>,
+    /// The `pg_restore` to use, or the `psql` for a dump of `format: plain`. Default: the one that fits the dump and the
+    /// server, from the distribution's folders or `PATH`.
+    #[serde(default)]
+    program: Option<String>,
     /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
     /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
     /// all of it and is removed whatever happens.
@@ -98,13 +108,22 @@ impl Step for PgRestore {
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let archive = proof::there(look, &params.archive)?;
         let database = params.database.resolve(&look.env).map_err(|e| StepError::new(e.to_string()))?;
-        let Params { password, create, non_empty, no_owner, tables, jobs, .. } = params;
-        Ok(Work {
-            archive,
-            password,
-            tables,
-            target: Target { database, create, non_empty, no_owner, jobs, confinement: None },
-        })
+        let Params { password, create, non_empty, no_owner, jobs, no_tablespaces, locale, program, tables, .. } =
+            params;
+        let confinement = None;
+        let target = Target {
+            database,
+            create,
+            non_empty,
+            no_owner,
+            jobs,
+            no_tablespaces,
+            locale,
+            program,
+            for_check: false,
+            confinement,
+        };
+        Ok(Work { archive, password, tables, target })
     }
 
     fn preview(work: &Work) -> Preview {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
-use crate::postgres::{self, Settings};
+use crate::postgres::{self, NewDatabase, Settings};
 use crate::proof::{self, Cluster, Restored, Source, Target};
 use crate::quantity::Span;
 use crate::secret::Secret;
@@ -202,7 +202,23 @@ async fn into(touch: &Touch, source: &Source, target: Target) -> Result<Restored
 }
 
 fn target(database: Settings, jobs: u8) -> Target {
-    Target { database, create: false, non_empty: false, no_owner: false, jobs, confinement: None }
+    Target {
+        database,
+        create: false,
+        non_empty: false,
+        no_owner: false,
+        jobs,
+        no_tablespaces: true,
+        locale: None,
+        program: None,
+        for_check: true,
+        confinement: None,
+    }
+}
+
+/// A database that is there for a check, of the same kind as the dumped one.
+fn of_its_kind(source: &Source) -> NewDatabase<'_> {
+    NewDatabase { properties: source.properties(), for_check: true, no_tablespaces: true }
 }
 
 /// In a database of the server, made for it. What cannot be dropped is said.
@@ -212,7 +228,7 @@ async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) ->
     let own = facts.target.as_ref().map(|t| format!("_{}", &files::name_of_key(t)[..8])).unwrap_or_default();
     let name = format!("runplan_check_{}{own}", facts.run.to_lowercase().replace('-', "_"));
     let database = Settings { dbname: Some(name.clone()), ..server.clone() };
-    postgres::create_database(touch, &database).await?;
+    postgres::create_database(touch, &database, of_its_kind(source)).await?;
     let result = into(touch, source, target(database.clone(), jobs)).await;
     if let Err(error) = postgres::drop_database(touch, &database).await {
         touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {error}"));
@@ -226,7 +242,10 @@ async fn cluster(touch: &Touch, source: &Source, jobs: Option<u8>) -> Result<Res
     let result = async {
         source.create_roles(touch, &cluster.settings("postgres")).await?;
         let database = cluster.settings("runplan_check");
-        postgres::create_database(touch, &database).await?;
+        postgres::create_database(touch, &database, of_its_kind(source)).await?;
+        if let Some(properties) = source.properties().filter(|_| source.is_sql()) {
+            postgres::create_tablespaces(touch, &database, &properties.tablespaces).await?;
+        }
         let jobs = jobs.unwrap_or_else(|| if source.takes_jobs() { cluster.jobs(source.dump_bytes()) } else { 1 });
         let confinement = Some(cluster.confinement().clone());
         into(touch, source, Target { confinement, ..target(database, jobs) }).await

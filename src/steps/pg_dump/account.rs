@@ -30,6 +30,7 @@ pub fn manifest(
         started_at,
         origin: Some(origin(work, &facts.host)),
         evidence,
+        properties: work.server.properties.clone(),
     };
     serde_json::to_string(&manifest).map_err(|e| StepError::because("the manifest", &e))
 }

@@ -24,6 +24,8 @@ pub struct Facts {
     pub size: Option<u64>,
     /// Whether the user may read the passwords of roles.
     superuser: bool,
+    /// What the database has besides its content.
+    pub properties: Option<postgres::DatabaseProperties>,
 }
 
 /// Decides everything; see [`Work`].
@@ -191,6 +193,8 @@ async fn facts(client: &Client) -> Result<Facts, StepError> {
         identifier: identifier.ok().map(|r| r.get(0)),
         size: u64::try_from(size).ok(),
         superuser: row.get(3),
+        // Without them the database is restored with those of the other server.
+        properties: postgres::properties(client).await.ok(),
     })
 }
 
