@@ -442,14 +442,12 @@ fn an_expression_gives_what_was_inferred_and_fails_only_for_its_values() {
         ("u", types(&[("x", Type::Any)])),
         ("env", Type::Open(Box::new(Type::Text))),
     ]);
-    let scope = Scope {
-        roots: vec![
-            ("p".to_owned(), map(p.into_iter().map(|(k, _, v)| (k, v)).collect())),
-            ("s".to_owned(), map(vec![("s", secret())])),
-            ("u".to_owned(), map(vec![("x", text("any"))])),
-            ("env".to_owned(), map(vec![("HOME", text("/root"))])),
-        ],
-    };
+    let scope = Scope::from(vec![
+        ("p".to_owned(), map(p.into_iter().map(|(k, _, v)| (k, v)).collect())),
+        ("s".to_owned(), map(vec![("s", secret())])),
+        ("u".to_owned(), map(vec![("x", text("any"))])),
+        ("env".to_owned(), map(vec![("HOME", text("/root"))])),
+    ]);
     let mut dice = Dice(setting("RUNPLAN_SEED", 77) | 1);
     let (mut sound, mut faults) = (0u64, Vec::new());
     for _ in 0..setting("RUNPLAN_MUTATIONS", 3000) * 10 {

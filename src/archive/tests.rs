@@ -31,7 +31,7 @@ fn touch() -> Touch {
         log_dir: None,
         failure: None,
         resume: None,
-        steps: Vec::new(),
+        steps: Arc::default(),
         log_tail: Vec::new(),
         upcoming: Vec::new(),
         ..RunFacts::default()

@@ -79,18 +79,16 @@ fn scope(aim: &Aim, env: &Env) -> Scope {
     let mut plan_map = vec![("name".to_owned(), Value::Text(plan.name.clone()))];
     plan_map.push(("dir".to_owned(), Value::Text(dir.to_string_lossy().into_owned())));
     let secrets = plan.secrets.names().map(|n| (n.to_owned(), Value::Secret(Secret::sealed())));
-    let mut scope = Scope {
-        roots: vec![
-            ("params".to_owned(), Value::Map(params)),
-            ("env".to_owned(), Value::Map(variables.collect())),
-            ("secrets".to_owned(), Value::Map(secrets.collect())),
-            ("plan".to_owned(), Value::Map(plan_map)),
-            ("run".to_owned(), map("run", &["id", "started_at", "host", "log_dir", "log_file"])),
-            ("failure".to_owned(), map("failure", &["kind", "step", "error"])),
-            ("steps".to_owned(), Value::Unknown),
-            ("vars".to_owned(), Value::Map(Map::new())),
-        ],
-    };
+    let mut scope = Scope::from(vec![
+        ("params".to_owned(), Value::Map(params)),
+        ("env".to_owned(), Value::Map(variables.collect())),
+        ("secrets".to_owned(), Value::Map(secrets.collect())),
+        ("plan".to_owned(), Value::Map(plan_map)),
+        ("run".to_owned(), map("run", &["id", "started_at", "host", "log_dir", "log_file"])),
+        ("failure".to_owned(), map("failure", &["kind", "step", "error"])),
+        ("steps".to_owned(), Value::Unknown),
+        ("vars".to_owned(), Value::Map(Map::new())),
+    ]);
     if plan.targets.is_some() {
         let target = aim.target.as_ref().map_or(Value::Unknown, |name| {
             let name = ("name".to_owned(), Value::Text(name.clone()));

@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
 /// The most nodes, aliases followed.
-const MAX_NODES: usize = 100_000;
+const MAX_NODES: usize = 200_000;
 
 fn options() -> serde_yaml::Options {
     serde_yaml::options! {

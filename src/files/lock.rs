@@ -53,10 +53,15 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
         let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-        writeln!(file, "run {run} of plan {plan}, process {}, since {since}", std::process::id())?;
+        let text = format!("run {run} of plan {plan}, process {}, since {since}\n", std::process::id());
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(text.as_bytes())?;
+        // Only a longer text of before is cut. A file that is emptied and written again is written out to the disk when
+        // it is closed (ext4), which costs more than the lock.
+        if file.metadata()?.len() != text.len() as u64 {
+            file.set_len(text.len() as u64)?;
+        }
         Ok(Attempt::Held(Self { _file: file }))
     }
 }

@@ -68,7 +68,9 @@ impl Reader for Journal {
             }
             if let Some(file) = files.targets.get_mut(target) {
                 file.write_all(log_text(event, None).as_bytes())?;
-                if matches!(event.fact, Fact::Failed { .. } | Fact::TargetFinished { .. }) {
+                // The handlers of a target that failed may mail its log. Of the others the log of the run holds every
+                // line too, which is on the disk at the end.
+                if matches!(event.fact, Fact::Failed { .. }) {
                     file.sync_data()?;
                 }
             }

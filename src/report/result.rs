@@ -1,5 +1,6 @@
 //! A run as one document, gathered from its events.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -93,11 +94,19 @@ pub struct StepResult {
 }
 
 /// Gathers the events of a run into its result.
-pub struct Collector(Mutex<RunResult>);
+pub struct Collector(Mutex<Gathered>);
+
+#[derive(Debug)]
+struct Gathered {
+    result: RunResult,
+    /// Where each target is in the result, and each step by target, section and label: there may be thousands.
+    targets: HashMap<String, usize>,
+    steps: HashMap<(Option<String>, Section, String), usize>,
+}
 
 impl Default for Collector {
     fn default() -> Self {
-        Self(Mutex::new(RunResult {
+        let result = RunResult {
             schema_version: SCHEMA_VERSION,
             run: String::new(),
             plan: String::new(),
@@ -116,23 +125,25 @@ impl Default for Collector {
             targets: Vec::new(),
             warnings: Vec::new(),
             steps: Vec::new(),
-        }))
+        };
+        Self(Mutex::new(Gathered { result, targets: HashMap::new(), steps: HashMap::new() }))
     }
 }
 
 impl Collector {
     /// What was gathered so far, with the folder of the log.
     pub fn result(&self, log_dir: Option<PathBuf>) -> RunResult {
-        let result = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = self.0.lock().unwrap_or_else(PoisonError::into_inner).result.clone();
         RunResult { log_dir, ..result }
     }
 }
 
-impl RunResult {
+impl Gathered {
     fn target(&mut self, name: &str) -> &mut TargetResult {
-        let found = self.targets.iter().position(|t| t.target == name);
-        let at = found.unwrap_or_else(|| {
-            self.targets.push(TargetResult {
+        let targets = &mut self.result.targets;
+        let at = self.targets.get(name).copied().unwrap_or_else(|| {
+            self.targets.insert(name.to_owned(), targets.len());
+            targets.push(TargetResult {
                 target: name.to_owned(),
                 status: None,
                 exit_code: None,
@@ -145,46 +156,48 @@ impl RunResult {
                 reason: None,
                 done_by: None,
             });
-            self.targets.len() - 1
+            targets.len() - 1
         });
-        &mut self.targets[at]
+        &mut targets[at]
     }
 
     fn step(&mut self, target: Option<&str>, step: &StepRef) -> &mut StepResult {
-        let same = |s: &StepResult| s.target.as_deref() == target && s.section == step.section && s.step == step.label;
-        let at = self.steps.iter().position(same).unwrap_or_else(|| {
-            self.steps.push(StepResult {
-                target: target.map(str::to_owned),
-                section: step.section,
-                step: step.label.clone(),
-                name: step.name.clone(),
-                uses: step.uses.clone(),
-                status: None,
-                attempts: 0,
-                seconds: 0.0,
-                decided: Vec::new(),
-                outputs: serde_json::Value::Null,
-                error: None,
-                hint: None,
-                reason: None,
-                done_by: None,
-                warnings: Vec::new(),
+        let steps = &mut self.result.steps;
+        let at =
+            *self.steps.entry((target.map(str::to_owned), step.section, step.label.clone())).or_insert_with(|| {
+                steps.push(StepResult {
+                    target: target.map(str::to_owned),
+                    section: step.section,
+                    step: step.label.clone(),
+                    name: step.name.clone(),
+                    uses: step.uses.clone(),
+                    status: None,
+                    attempts: 0,
+                    seconds: 0.0,
+                    decided: Vec::new(),
+                    outputs: serde_json::Value::Null,
+                    error: None,
+                    hint: None,
+                    reason: None,
+                    done_by: None,
+                    warnings: Vec::new(),
+                });
+                steps.len() - 1
             });
-            self.steps.len() - 1
-        });
-        &mut self.steps[at]
+        &mut steps[at]
     }
 }
 
 impl Reader for Collector {
     fn event(&self, event: &Event) -> io::Result<()> {
-        let mut result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let target = event.target.as_deref();
         match &event.fact {
             Fact::RunStarted { run, plan, plan_file, host, dry_run, params, targets, resumes, .. } => {
                 for target in targets {
-                    result.target(target);
+                    gathered.target(target);
                 }
+                let result = &mut gathered.result;
                 result.run.clone_from(run);
                 result.plan.clone_from(plan);
                 result.plan_file.clone_from(plan_file);
@@ -195,13 +208,13 @@ impl Reader for Collector {
                 result.started_at = Some(event.time);
             }
             Fact::TargetStarted { params, database, log_file, .. } => {
-                let entry = result.target(target.unwrap_or_default());
+                let entry = gathered.target(target.unwrap_or_default());
                 entry.params = params.clone();
                 entry.database.clone_from(database);
                 entry.log_file.clone_from(log_file);
             }
             Fact::TargetFinished { status, exit_code, seconds, warnings, failure, reason, done_by } => {
-                let entry = result.target(target.unwrap_or_default());
+                let entry = gathered.target(target.unwrap_or_default());
                 entry.status = Some(*status);
                 entry.exit_code = Some(*exit_code);
                 entry.seconds = *seconds;
@@ -211,15 +224,17 @@ impl Reader for Collector {
                 entry.done_by.clone_from(done_by);
             }
             Fact::StepStarted { step, .. } => {
-                result.step(target, step);
+                gathered.step(target, step);
             }
-            Fact::Decided { step, lines, .. } => result.step(target, step).decided.clone_from(lines),
+            Fact::Decided { step, lines, .. } => gathered.step(target, step).decided.clone_from(lines),
             Fact::Line { step: Some(step), level: crate::step::Level::Warn, text } => {
-                result.step(target, step).warnings.push(text.clone());
+                gathered.step(target, step).warnings.push(text.clone());
             }
-            Fact::Line { step: None, level: crate::step::Level::Warn, text } => result.warnings.push(text.clone()),
+            Fact::Line { step: None, level: crate::step::Level::Warn, text } => {
+                gathered.result.warnings.push(text.clone());
+            }
             Fact::StepFinished { step, status, attempts, seconds, outputs, error, hint, reason, done_by } => {
-                let entry = result.step(target, step);
+                let entry = gathered.step(target, step);
                 entry.status = Some(*status);
                 entry.attempts = *attempts;
                 entry.seconds = *seconds;
@@ -229,8 +244,9 @@ impl Reader for Collector {
                 entry.reason.clone_from(reason);
                 entry.done_by.clone_from(done_by);
             }
-            Fact::Failed { failure } if target.is_none() => result.failure = Some(failure.clone()),
+            Fact::Failed { failure } if target.is_none() => gathered.result.failure = Some(failure.clone()),
             Fact::RunFinished { result: outcome, exit_code, seconds, failure, .. } => {
+                let result = &mut gathered.result;
                 result.result = Some(*outcome);
                 result.exit_code = Some(*exit_code);
                 result.seconds = *seconds;

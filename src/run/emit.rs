@@ -19,7 +19,7 @@ pub struct Emitter {
     shared: Arc<Shared>,
     target: Option<String>,
     /// The last lines, of the target alone if it has one.
-    tail: Mutex<VecDeque<String>>,
+    tail: Mutex<VecDeque<Arc<str>>>,
 }
 
 /// What the targets of a run share.
@@ -80,7 +80,7 @@ impl Emitter {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(format!("{clock} {}: {}", said.who, diag::continued(&said.text)));
+            tail.push_back(format!("{clock} {}: {}", said.who, diag::continued(&said.text)).into());
         }
         drop(tail);
         let mut broken = None;
@@ -100,7 +100,7 @@ impl Emitter {
     }
 
     /// The last lines of the log.
-    pub fn tail(&self) -> Vec<String> {
+    pub fn tail(&self) -> Vec<Arc<str>> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 

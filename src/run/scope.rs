@@ -87,10 +87,7 @@ pub fn set_failure(scope: &mut Scope, failure: Option<&Failure>) {
 pub fn set_step(scope: &mut Scope, id: &str, status: Value, outputs: Option<Value>) {
     let mut entry = vec![("status".to_owned(), status)];
     entry.extend(outputs.map(|o| ("outputs".to_owned(), o)));
-    if let Some((_, Value::Map(steps))) = scope.roots.iter_mut().find(|(k, _)| k == "steps") {
-        steps.retain(|(k, _)| k != id);
-        steps.push((id.to_owned(), Value::Map(entry)));
-    }
+    scope.set_step(id, Value::Map(entry));
 }
 
 /// Puts a root in place of the one of that name.

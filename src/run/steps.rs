@@ -343,7 +343,8 @@ impl<'a> Runner<'a> {
         }
         let error = end.error.as_ref().map(|e| self.emitter.mask(&e.what));
         if end.status != Status::Skipped || in_steps {
-            self.facts.steps.push(StepFact {
+            let made = end.outputs.as_ref().and_then(|outputs| self.made(outputs));
+            Arc::make_mut(&mut self.facts.steps).push(StepFact {
                 label: reference.label.clone(),
                 uses: step.uses.clone(),
                 status: end.status,
@@ -353,7 +354,7 @@ impl<'a> Runner<'a> {
                 attempts: end.attempts,
                 error: error.clone(),
                 done_by: end.done_by.clone(),
-                made: end.outputs.as_ref().and_then(|outputs| self.made(outputs)),
+                made,
             });
         }
         if let Some(id) = &step.id {

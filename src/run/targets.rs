@@ -137,7 +137,7 @@ pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run
         log_dir: (!dry_run).then(|| begun.log_dir.clone()),
         failure: None,
         resume: None,
-        steps: Vec::new(),
+        steps: Arc::default(),
         log_tail: Vec::new(),
         upcoming: Vec::new(),
     }

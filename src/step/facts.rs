@@ -1,6 +1,7 @@
 //! Plain facts of the run that a step may read: what a record, a mail or retention needs to know.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -144,9 +145,9 @@ pub struct RunFacts {
     /// After a failure: the command that resumes the run.
     pub resume: Option<String>,
     /// The steps that ended so far, in order; in a handler, all of them.
-    pub steps: Vec<StepFact>,
+    pub steps: Arc<Vec<StepFact>>,
     /// The last lines of the log, masked.
-    pub log_tail: Vec<String>,
+    pub log_tail: Vec<Arc<str>>,
     /// Before a run and in a dry one, what earlier steps would have published.
     pub upcoming: Vec<Upcoming>,
 }

@@ -1,6 +1,8 @@
 //! The registry: a plain list of cards, one an executor, made of function pointers. Types are erased here, once.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -92,6 +94,13 @@ impl Entry {
 
     /// Whether the parameter `database` takes connection settings, which the run fills with the plan's own.
     pub fn takes_database(&self) -> bool {
+        // It is asked for each step, and a schema takes a while to make.
+        static KNOWN: Mutex<BTreeMap<usize, bool>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry(self.params as usize).or_insert_with(|| self.has_database_parameter())
+    }
+
+    fn has_database_parameter(&self) -> bool {
         let schema = self.params();
         let Some(field) = schema.pointer("/properties/database") else { return false };
         let marked = |s: &serde_json::Value| s.get(DATABASE_MARK).is_some();

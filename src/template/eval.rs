@@ -64,9 +64,15 @@ pub fn eval(ast: &Ast, scope: &Scope) -> Result<Got, Problem> {
             Some((_, value)) => Ok(Got::open(value.clone())),
             None => Err(missing(name, &ast.range)),
         },
-        Kind::Attr(of, name, range) => entry(eval_ref(of, scope)?, name, range),
+        Kind::Attr(of, name, range) => match named(ast, scope)? {
+            Some(value) => Ok(Got::open(value.clone())),
+            None => entry(eval(of, scope)?, name, range),
+        },
         Kind::Item(of, index) => {
-            let of = eval_ref(of, scope)?;
+            if let Some(value) = named(ast, scope)? {
+                return Ok(Got::open(value.clone()));
+            }
+            let of = eval(of, scope)?;
             let at = eval(index, scope)?;
             match (&of.value, &at.value) {
                 (_, Value::Text(name)) => {
@@ -171,9 +177,27 @@ pub fn eval(ast: &Ast, scope: &Scope) -> Result<Got, Problem> {
     }
 }
 
-/// The value of what a name is looked up in; the same, for readers.
-fn eval_ref(ast: &Ast, scope: &Scope) -> Result<Got, Problem> {
-    eval(ast, scope)
+/// The value of a chain of names that leads through maps, in its place: what it leads through may be large. None for
+/// anything else.
+///
+/// # Errors
+/// A name is missing.
+pub fn named<'s>(ast: &Ast, scope: &'s Scope) -> Result<Option<&'s Value>, Problem> {
+    let (of, name, range) = match &ast.kind {
+        Kind::Var(name) => return scope.root(name).map(Some).ok_or_else(|| missing(name, &ast.range)),
+        Kind::Attr(of, name, range) => (of, name, range),
+        Kind::Item(of, index) => match &index.kind {
+            Kind::Const(Value::Text(name)) => (of, name, &index.range),
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let Some(Value::Map(map)) = named(of, scope)? else { return Ok(None) };
+    let found = match &of.kind {
+        Kind::Var(root) if root == "steps" => scope.step(map, name),
+        _ => map.iter().find(|(k, _)| k == name).map(|(_, v)| v),
+    };
+    found.map(Some).ok_or_else(|| missing(name, range))
 }
 
 fn missing(name: &str, range: &Range<usize>) -> Problem {

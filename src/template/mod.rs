@@ -10,11 +10,11 @@ mod filters;
 mod infer;
 mod syntax;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use crate::secret::{MASK, Secret};
-use crate::value::{AT_RUN_TIME, Value};
+use crate::value::{AT_RUN_TIME, Map, Value};
 
 pub use filters::{FILTERS, TESTS};
 pub use syntax::{parse, parse_expression};
@@ -144,7 +144,44 @@ impl Type {
 /// The values that templates may read, a map of roots: `params`, `vars`, `steps`, …
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    pub roots: crate::value::Map,
+    pub roots: Map,
+    /// Where each step is in the root `steps`, which may have many.
+    places: HashMap<String, usize>,
+}
+
+impl From<Map> for Scope {
+    fn from(roots: Map) -> Self {
+        Self { roots, places: HashMap::new() }
+    }
+}
+
+impl Scope {
+    fn root(&self, name: &str) -> Option<&Value> {
+        self.roots.iter().find(|(k, _)| k == name).map(|(_, v)| v)
+    }
+
+    /// An entry of the root `steps`.
+    fn step<'s>(&self, steps: &'s Map, id: &str) -> Option<&'s Value> {
+        let placed = self.places.get(id).and_then(|at| steps.get(*at));
+        placed.filter(|(k, _)| k == id).or_else(|| steps.iter().find(|(k, _)| k == id)).map(|(_, v)| v)
+    }
+
+    /// Puts an entry into the root `steps`, in place of the one of that name.
+    pub fn set_step(&mut self, id: &str, entry: Value) {
+        let Some((_, Value::Map(steps))) = self.roots.iter_mut().find(|(k, _)| k == "steps") else { return };
+        // Whoever puts another map there knows nothing of the places.
+        let stale = self.places.get(id).is_some_and(|at| steps.get(*at).is_none_or(|(k, _)| k != id));
+        if stale || self.places.len() != steps.len() {
+            self.places = steps.iter().enumerate().map(|(at, (k, _))| (k.clone(), at)).collect();
+        }
+        match self.places.get(id).and_then(|at| steps.get_mut(*at)) {
+            Some(place) => place.1 = entry,
+            None => {
+                self.places.insert(id.to_owned(), steps.len());
+                steps.push((id.to_owned(), entry));
+            }
+        }
+    }
 }
 
 impl Template {
@@ -287,10 +324,7 @@ impl Expression {
     }
 
     fn named_secret(&self, scope: &Scope) -> Option<Value> {
-        let (names, _) = path(&self.ast)?;
-        let (first, rest) = names.split_first()?;
-        let root = scope.roots.iter().find(|(k, _)| k == first).map(|(_, v)| v)?;
-        let found = rest.iter().try_fold(root, |value, name| value.get(name))?;
+        let found = eval::named(&self.ast, scope).ok().flatten()?;
         matches!(found, Value::Secret(_)).then(|| found.clone())
     }
 

@@ -6,27 +6,25 @@ use super::*;
 
 fn scope() -> Scope {
     let map = |entries: Vec<(&str, Value)>| Value::Map(entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
-    Scope {
-        roots: vec![
-            (
-                "params".to_owned(),
-                map(vec![
-                    ("keep", Value::Int(5)),
-                    ("dir", "backups".into()),
-                    ("full", Value::Bool(true)),
-                    ("tables", Value::List(vec!["a".into(), "b".into()])),
-                    ("odd", "${{ params.keep }} \"x\": {y}".into()),
-                ]),
-            ),
-            (
-                "secrets".to_owned(),
-                map(vec![("pw", Value::Secret(Secret::new("hunter22"))), ("none", Value::Secret(Secret::sealed()))]),
-            ),
-            ("run".to_owned(), map(vec![("started_at", "2026-11-22T21:30:00Z".into())])),
-            ("later".to_owned(), map(vec![("bytes", Value::Unknown)])),
-            ("env".to_owned(), map(vec![])),
-        ],
-    }
+    Scope::from(vec![
+        (
+            "params".to_owned(),
+            map(vec![
+                ("keep", Value::Int(5)),
+                ("dir", "backups".into()),
+                ("full", Value::Bool(true)),
+                ("tables", Value::List(vec!["a".into(), "b".into()])),
+                ("odd", "${{ params.keep }} \"x\": {y}".into()),
+            ]),
+        ),
+        (
+            "secrets".to_owned(),
+            map(vec![("pw", Value::Secret(Secret::new("hunter22"))), ("none", Value::Secret(Secret::sealed()))]),
+        ),
+        ("run".to_owned(), map(vec![("started_at", "2026-11-22T21:30:00Z".into())])),
+        ("later".to_owned(), map(vec![("bytes", Value::Unknown)])),
+        ("env".to_owned(), map(vec![])),
+    ])
 }
 
 fn render(text: &str) -> Result<Value, String> {
@@ -237,15 +235,13 @@ fn what_a_secret_chooses_or_names_is_one() {
 
 #[test]
 fn of_a_text_with_secrets_in_it_the_rest_may_be_shown() {
-    let scope = Scope {
-        roots: vec![(
-            "secrets".to_owned(),
-            Value::Map(vec![
-                ("id".to_owned(), Value::Secret(Secret::new("hunter22"))),
-                ("far".to_owned(), Value::Secret(Secret::sealed())),
-            ]),
-        )],
-    };
+    let scope = Scope::from(vec![(
+        "secrets".to_owned(),
+        Value::Map(vec![
+            ("id".to_owned(), Value::Secret(Secret::new("hunter22"))),
+            ("far".to_owned(), Value::Secret(Secret::sealed())),
+        ]),
+    )]);
     let shown = |text: &str, scope: &Scope| match parse(text).expect("a template").render(scope) {
         Ok(Value::Secret(secret)) => (secret.expose().map(str::to_owned), secret.shown().map(str::to_owned)),
         other => panic!("{text}: {other:?}"),
@@ -256,7 +252,31 @@ fn of_a_text_with_secrets_in_it_the_rest_may_be_shown() {
     assert_eq!(shown("${{ secrets.id }}", &scope), (text("hunter22"), None));
     // A name for it changes nothing; what is computed from it shows nothing.
     let whole = Secret::new("https://h/hunter22").showing("https://h/***");
-    let scope = Scope { roots: vec![("vars".to_owned(), Value::Map(vec![("at".to_owned(), Value::Secret(whole))]))] };
+    let scope = Scope::from(vec![("vars".to_owned(), Value::Map(vec![("at".to_owned(), Value::Secret(whole))]))]);
     assert_eq!(shown("${{ vars.at }}", &scope), (text("https://h/hunter22"), text("https://h/***")));
     assert_eq!(shown("${{ vars.at }}/${{ vars.at | upper }}", &scope).1, text("https://h/***/***"));
+}
+
+#[test]
+fn a_step_is_found_in_its_place_also_after_the_map_was_replaced() {
+    let steps = |ids: &[&str]| Value::Map(ids.iter().map(|id| ((*id).to_owned(), Value::from(*id))).collect());
+    let mut scope = Scope::from(vec![("steps".to_owned(), steps(&["a", "b"]))]);
+    let read = |scope: &Scope, text: &str| {
+        parse_expression(text).expect("an expression").eval(scope).map_err(|p| (p.kind, p.message))
+    };
+    scope.set_step("c", Value::from("first"));
+    scope.set_step("a", Value::from("second"));
+    for (id, value) in [("a", "second"), ("b", "b"), ("c", "first")] {
+        assert_eq!(read(&scope, &format!("steps.{id}")), Ok(Value::from(value)));
+        assert_eq!(read(&scope, &format!("steps['{id}'] ~ ''")), Ok(Value::from(value)));
+    }
+    let missing = (ProblemKind::Name, "`d` does not exist".to_owned());
+    assert_eq!(read(&scope, "steps.d"), Err(missing));
+    assert_eq!(read(&scope, "steps.d is defined"), Ok(Value::Bool(false)));
+    // Of the same length, in another order.
+    scope.roots[0].1 = steps(&["c", "d", "a"]);
+    assert_eq!(read(&scope, "steps.d"), Ok(Value::from("d")));
+    scope.set_step("c", Value::from("third"));
+    let all = [("c", "third"), ("d", "d"), ("a", "a")].map(|(id, value)| (id.to_owned(), Value::from(value)));
+    assert_eq!(read(&scope, "steps"), Ok(Value::Map(all.to_vec())));
 }

@@ -198,6 +198,8 @@ fn escape(text: &str) -> String {
 mod tests {
     use chrono::DateTime;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::step::{Failure, FailureKind};
 
@@ -230,12 +232,12 @@ mod tests {
                 error: "exit status 1: <b>&\"x\"".to_owned(),
                 hint: Some("look".to_owned()),
             }),
-            steps: vec![
+            steps: Arc::new(vec![
                 step("vacuum", Status::Ok, None),
                 step("dump", Status::Failed, Some("exit status 1: <b>")),
                 step("steps[2] (copy)", Status::Skipped, None),
-            ],
-            log_tail: (0..80).map(|n| format!("line {n}")).collect(),
+            ]),
+            log_tail: (0..80).map(|n| format!("line {n}").into()).collect(),
             upcoming: Vec::new(),
             ..RunFacts::default()
         }
@@ -275,9 +277,9 @@ mod tests {
         let mut facts = facts();
         facts.failure = None;
         assert_eq!(subject(&facts), "[runplan] nightly went well on db1");
-        facts.steps[0].done_by = Some("20261121T213000Z-77ea".to_owned());
+        Arc::make_mut(&mut facts.steps)[0].done_by = Some("20261121T213000Z-77ea".to_owned());
         assert!(whole(&facts, &[]).0.contains("vacuum (command)  ok              done by run 20261121T213000Z-77ea\n"));
-        facts.steps[1].status = Status::Warning;
+        Arc::make_mut(&mut facts.steps)[1].status = Status::Warning;
         facts.target = Some("prod".to_owned());
         assert_eq!(subject(&facts), "[runplan] nightly (prod) went well but for 1 warning on db1");
     }

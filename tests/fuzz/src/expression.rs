@@ -59,7 +59,7 @@ fn type_of(value: &Value) -> Type {
 
 /// What must hold for any text.
 pub fn holds(text: &str) {
-    let scope = Scope { roots: values() };
+    let scope = Scope::from(values());
     let mut types: BTreeMap<String, Type> = scope.roots.iter().map(|(k, v)| (k.clone(), type_of(v))).collect();
     types.insert("env".to_owned(), Type::Open(Box::new(Type::Text)));
     let types = Type::Map(types);
