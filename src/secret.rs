@@ -3,6 +3,7 @@
 //! A secret has no `Display`, its `Debug` is `***`, and it is wiped from memory when the last holder lets go.
 
 mod forms;
+mod guess;
 mod pieces;
 mod redactor;
 mod weak;
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
+pub use guess::why as why_guessable;
 pub use redactor::Redactor;
 
 /// What stands in place of a secret wherever text is shown.
@@ -41,6 +43,11 @@ pub struct Secret {
 }
 
 impl Secret {
+    /// Why it is easily guessed as a password; none also when its value was not fetched.
+    pub fn why_guessable(&self) -> Option<&'static str> {
+        self.expose().and_then(why_guessable)
+    }
+
     /// A secret whose value is at hand.
     pub fn new(value: impl Into<String>) -> Self {
         let value: String = value.into();

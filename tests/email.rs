@@ -183,7 +183,8 @@ fn a_server_that_cannot_be_trusted_gets_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let smtp = login(Path::new("missing.pem"));
     let output = run(dir.path(), &(head(known.port, &smtp) + mail), &["-n"]);
-    assert!(said(&output).contains("`missing.pem`: No such file"), "{}", said(&output));
+    let file = dir.path().join("missing.pem");
+    assert!(said(&output).contains(&format!("`{}`: No such file", file.display())), "{}", said(&output));
 }
 
 #[test]
@@ -339,14 +340,15 @@ fn a_long_log_is_shortened_and_a_missing_file_is_named() {
     for part in [
         "See below.",
         &format!("{left_out} bytes of its middle are left out"),
-        "not attached: `nothere.txt`: No such file",
-        "not attached: `.`: it is a folder, not a regular file",
-        "not attached: `big.bin`: it is larger than",
+        &format!("not attached: `{}`: No such file", dir.path().join("nothere.txt").display()),
+        &format!("not attached: `{}`: it is a folder, not a regular file", dir.path().join(".").display()),
+        &format!("not attached: `{}`: it is larger than", dir.path().join("big.bin").display()),
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(mails[0].part("html").contains("not attached: `nothere.txt`"), "{}", mails[0].part("html"));
-    assert!(log.contains("WARNING not attached: `nothere.txt`"), "{log}");
+    let absent = format!("not attached: `{}`", dir.path().join("nothere.txt").display());
+    assert!(mails[0].part("html").contains(&absent), "{}", mails[0].part("html"));
+    assert!(log.contains(&format!("WARNING {absent}")), "{log}");
 }
 
 #[test]
@@ -466,7 +468,7 @@ fn a_dry_run_says_what_would_go_and_asks_nobody() {
         "copies to boss@example.org",
         "subject: good\\n morning",
         &format!("through 127.0.0.1:{} (starttls), as `backup`", server.port),
-        "attaches `plan.yaml`, ",
+        &format!("attaches `{}`, ", dir.path().join("plan.yaml").display()),
         "run.log`, which is not there now",
         "subject: how the run went",
     ] {

@@ -221,7 +221,6 @@ fn objections(checked: Checked, runtime: &tokio::runtime::Runtime) -> Vec<String
         params,
         env,
         host: "here".to_owned(),
-        at_root: false,
         pick: Pick::default(),
         connect: false,
         given: Vec::new(),
@@ -262,7 +261,7 @@ fn sample(param: &plan::Param) -> Value {
         return Value::from(first);
     }
     match param.kind {
-        plan::ParamType::String => "x".into(),
+        plan::ParamType::String | plan::ParamType::Path => "x".into(),
         plan::ParamType::Integer => Value::Int(param.minimum.map_or(5, |m| m as i64)),
         plan::ParamType::Number => Value::Float(param.minimum.unwrap_or(1.5)),
         plan::ParamType::Boolean => Value::Bool(true),

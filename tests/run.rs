@@ -324,7 +324,7 @@ fn without_colour_not_one_escape_byte_is_written() {
 }
 
 #[test]
-fn relative_paths_from_the_root_folder_are_warned_of() {
+fn relative_paths_from_the_root_folder_belong_to_the_plan() {
     let dir = tempfile::tempdir().expect("a folder");
     let logs = dir.path().join("logs");
     let plan = |path: &str| {
@@ -333,12 +333,11 @@ fn relative_paths_from_the_root_folder_are_warned_of() {
             logs.display()
         )
     };
-    for (path, warned) in [("a/b.zip", true), ("/a/b.zip", false)] {
+    for (path, full) in [("a/b.zip", dir.path().join("a/b.zip")), ("/a/b.zip", "/a/b.zip".into())] {
         std::fs::write(dir.path().join("plan.yaml"), plan(path)).expect("a plan");
         let output = runplan(dir.path()).current_dir("/").arg("-n").arg(dir.path().join("plan.yaml")).output();
         let output = output.expect("runs");
-        let text = "`from` is the relative path `a/b.zip`, and runplan was started in `/`";
-        assert_eq!(said(&output).contains(text), warned, "{}", said(&output));
+        assert!(said(&output).contains(&format!("`{}`", full.display())), "{}", said(&output));
     }
 }
 
@@ -358,4 +357,36 @@ fn flags_of_every_command_may_stand_before_it_and_those_of_a_run_may_not() {
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         assert!(said(&output).contains(flag) && said(&output).contains("cannot stand before"), "{}", said(&output));
     }
+}
+
+#[test]
+fn a_word_that_is_neither_a_command_nor_a_file_is_said_to_be_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (arguments, what, help) in [
+        (&["vaildate", "x"][..], "there is no command and no file `vaildate`", "did you mean `runplan validate`?"),
+        (
+            &["vaildate", "--deny-warnings", "x"],
+            "no command and no file `vaildate`",
+            "did you mean `runplan validate`?",
+        ),
+        (&["list"], "there is no command and no file `list`", "`runplan --help` lists the commands"),
+        (&["version"], "there is no command and no file `version`", "did you mean `runplan --version`?"),
+        (&["run", "nowhere.yaml"], "there is no plan `nowhere.yaml`", ""),
+    ] {
+        let output = runplan(dir.path()).args(arguments).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(what) && said(&output).contains(help), "{}", said(&output));
+        assert!(!said(&output).contains("os error"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_plan_in_latin_1_is_said_to_be_so_with_its_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("old.yaml"), b"version: 1\nname: night\ndescription: c\xf3pia\n").expect("a plan");
+    let output = runplan(dir.path()).args(["validate", "old.yaml"]).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("`old.yaml`: line 3 is not UTF-8 text"), "{}", said(&output));
+    assert!(said(&output).contains("iconv -f latin1 -t utf8 old.yaml"), "{}", said(&output));
+    assert!(!said(&output).contains("did you mean"), "{}", said(&output));
 }

@@ -56,7 +56,6 @@ fn a_fault_of_our_own_in_one_target_costs_the_others_nothing() {
         params: Map::new(),
         env,
         host: "here".to_owned(),
-        at_root: false,
         pick: Pick::default(),
         connect: false,
         given: Vec::new(),

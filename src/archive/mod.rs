@@ -31,7 +31,7 @@ use codec::Codec;
 
 use crate::files;
 use crate::secret::Secret;
-use crate::step::{Fault, Look, StepError};
+use crate::step::{Area, Check, Fault, Look, StepError};
 
 pub use bare::Bare;
 pub use level::Level;
@@ -81,6 +81,15 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     pub threads: Option<u8>,
+}
+
+impl Settings {
+    /// What is wrong with a password that is easily guessed: whoever has the archive can try as many as he likes.
+    pub fn weak_password(&self) -> Option<Check> {
+        let why = self.password.as_ref().filter(|_| self.encryption != Encryption::None)?.why_guessable()?;
+        let check = Check::warning(Area::Parameters, format!("the archive password {why}"));
+        Some(check.hint("use at least five random words or 20 random characters"))
+    }
 }
 
 /// How far an archive is checked before it gets its name.

@@ -18,6 +18,7 @@ use crate::journal::{Check, Shelf, age, checks};
 use crate::quantity::Size;
 use crate::report::Verbosity;
 use crate::run::{default_logs, folder_of_runs};
+use crate::steps::REGISTRY;
 
 /// The version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -61,7 +62,7 @@ impl Listing {
     fn of(of_plan: &OfPlan, args: &ArchivesArgs) -> Self {
         let (mut inventory, mut places, mut unknown) = (Inventory::default(), Vec::new(), Vec::new());
         for aim in &of_plan.aims {
-            let found = Places::of(&crate::run::Outlook::new(aim, &environment(), &host()));
+            let found = Places::of(&crate::run::Outlook::new(aim, &REGISTRY, &environment(), &host()));
             let mut wanted = of_plan.wanted(aim, &found);
             // Those of a plan for several databases are all meant, unless one is named.
             if args.aim.param.is_empty() && args.aim.params_file.is_none() && aim.target.is_none() {

@@ -72,12 +72,12 @@ pub enum Command {
     /// failed, were stopped or never began are run now, and one that its `when` skipped is decided anew. It is a run of its
     /// own, with an id, a log and handlers, and says which one it goes on with. Without RUN it is the last run there is.
     ///
-    /// What must be as it was: the plan (see `--changed`), the database that it means, and the archives that were made; they
-    /// must be there, with their size and their record, and with their SHA-256 if they were written to since, or nothing is
-    /// begun. Parameters, steps and targets are those of the run, and so is the folder in which it is started. Where an
-    /// archive is taken over, `vars` are what they were, also those that read `run.id`; `run` itself is always the new run.
-    /// Secrets and variables of the environment are read anew, and must be set. Targets that ended well are not run again. A
-    /// run that was killed can be gone on with; one that ended well leaves nothing to do (exit code 0).
+    /// What must be as it was: the plan (see `--changed`), the database that it means, and the archives that were made;
+    /// they must be there, with their size and their record, and with their SHA-256 if they were written to since, or
+    /// nothing is begun. Parameters, steps and targets are those of the run. Where an archive is taken over, `vars` are
+    /// what they were, also those that read `run.id`; `run` itself is always the new run. Secrets and variables of the
+    /// environment are read anew, and must be set. Targets that ended well are not run again. A run that was killed can be
+    /// gone on with; one that ended well leaves nothing to do (exit code 0).
     ///
     /// With `--changed` steps are taken over as far as the plan is still the same, each by its id and executor; all that
     /// follows the first one that differs is done again.

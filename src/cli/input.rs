@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clap::CommandFactory;
 
@@ -22,17 +22,22 @@ const LIMIT: u64 = 4 << 20;
 /// # Errors
 /// A file that is missing, unreadable, too large or no UTF-8: exit code 2.
 pub fn read_plan(path: &Path) -> Result<Input, Failure> {
-    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let here = here();
     if path == Path::new("-") {
         let text = read(io::stdin().lock()).map_err(|e| Failure::usage(format!("cannot read standard input: {e}")))?;
         return Ok(Input { name: "<stdin>".to_owned(), dir: here, text });
     }
     let name = path.to_string_lossy().into_owned();
     let cannot = |e: io::Error| {
+        if e.kind() == io::ErrorKind::NotFound {
+            return absent(path, false);
+        }
         let failure = Failure::usage(format!("cannot read the plan `{name}`: {e}"));
-        match near(path) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure,
+        match e.kind() {
+            io::ErrorKind::InvalidData => {
+                failure.hint(format!("convert it: `iconv -f latin1 -t utf8 {name} > new.yaml`"))
+            }
+            _ => failure,
         }
     };
     if path.is_dir() {
@@ -40,19 +45,52 @@ pub fn read_plan(path: &Path) -> Result<Input, Failure> {
             .hint(format!("name a file in it, or check all of them with `runplan validate {name}`")));
     }
     let text = files::open_input(path).and_then(read).map_err(cannot)?;
-    let full = std::path::absolute(path).unwrap_or_else(|_| here.join(path));
-    let dir = full.parent().map_or(here, Path::to_path_buf);
-    Ok(Input { name, dir, text })
+    Ok(Input { name, dir: folder_of(path), text })
+}
+
+/// The current folder, which relative paths of the command line and of a plan on standard input belong to.
+fn here() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+}
+
+/// The folder of a file, absolute. A symbolic link stands for itself: its folder is the one it lies in.
+fn folder_of(file: &Path) -> PathBuf {
+    let full = std::path::absolute(file).unwrap_or_else(|_| here().join(file));
+    let dir = full.parent().map_or_else(here, Path::to_path_buf);
+    let mut short = PathBuf::new();
+    for part in dir.components() {
+        match part {
+            Component::ParentDir => drop(short.pop()),
+            part => short.push(part),
+        }
+    }
+    // Behind a link `..` leads elsewhere.
+    let same = |a: &Path, b: &Path| fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b);
+    if same(&short, &dir) { short } else { dir }
 }
 
 fn read(from: impl Read) -> io::Result<String> {
     let bytes = files::read_limited(from, LIMIT)?;
-    String::from_utf8(bytes).map_err(|e| {
-        io::Error::other(format!(
-            "it is not UTF-8 text: the byte at offset {} is not part of a character",
-            e.utf8_error().valid_up_to()
-        ))
-    })
+    String::from_utf8(bytes).map_err(|e| files::not_utf8(&e))
+}
+
+/// Whether the first word of a command line is neither a file nor like one.
+pub fn is_no_file(path: &Path) -> bool {
+    path.components().count() == 1 && path.extension().is_none() && path != Path::new("-") && !path.exists()
+}
+
+/// Says that a plan is not there, or neither a plan nor a command where either could stand.
+pub fn absent(path: &Path, or_command: bool) -> Failure {
+    let name = path.to_string_lossy();
+    let failure = Failure::usage(match or_command {
+        true => format!("there is no command and no file `{name}`"),
+        false => format!("there is no plan `{name}`"),
+    });
+    match near(path) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None if or_command => failure.hint("`runplan --help` lists the commands"),
+        None => failure,
+    }
 }
 
 /// The name beside a missing file, or of a command, that is nearest to what was typed.
@@ -64,6 +102,9 @@ fn near(path: &Path) -> Option<String> {
         .unwrap_or_default();
     if let Some(name) = diag::nearest(word, names.iter().map(String::as_str)) {
         return Some(path.with_file_name(name).to_string_lossy().into_owned());
+    }
+    if word == "version" {
+        return Some("runplan --version".to_owned());
     }
     let cli = Cli::command();
     let commands = cli.get_subcommands().map(clap::Command::get_name).chain(["help"]);
@@ -156,6 +197,7 @@ fn refused(problems: &[String]) -> Failure {
 
 /// The values that were given, with what is wrong with them.
 fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(Map, Vec<String>), Failure> {
+    let here = here();
     let mut problems = Vec::new();
     let mut values = Map::new();
     let mut set = |name: &str, value: Result<Value, String>, from: &str| match value {
@@ -167,8 +209,9 @@ fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(M
     };
     if let Some(path) = file {
         let from = format!(" in `{}`", path.display());
+        let dir = folder_of(path);
         for (name, json) in read_params_file(path)? {
-            let value = plan.params.get(&name).map_or_else(|| Err(unknown(plan, &name)), |p| p.accept(&json));
+            let value = plan.params.get(&name).map_or_else(|| Err(unknown(plan, &name)), |p| p.read(json, &dir));
             set(&name, value, &from);
         }
     }
@@ -176,7 +219,7 @@ fn given_params(plan: &Plan, given: &[String], file: Option<&Path>) -> Result<(M
         let Some((name, value)) = text.split_once('=') else {
             return Err(Failure::usage(format!("`-p {text}` has no `=`: write `-p name=value`")));
         };
-        let value = plan.params.get(name).map_or_else(|| Err(unknown(plan, name)), |p| p.read_text(value));
+        let value = plan.params.get(name).map_or_else(|| Err(unknown(plan, name)), |p| p.read_text(value, &here));
         set(name, value, "");
     }
     Ok((values, problems))

@@ -35,7 +35,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 
-use args::{Cli, Command, RunArgs};
+use args::{Cli, Color, Command, Global, RunArgs};
 use exit::Exit;
 use output::Terms;
 
@@ -64,6 +64,11 @@ fn start(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match parsed.and_then(|m| alone(&mut command, &m).and_then(|()| Cli::from_arg_matches(&m))) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(failure) = misspelt(&argv, &error) {
+                Terms::new(&Global { verbose: false, quiet: false, color: Color::Auto })
+                    .error(&failure.text, failure.hint.as_deref());
+                return ExitCode::from(failure.exit.code());
+            }
             // Help goes to standard output, a mistake to standard error; a reader who left is no mistake.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });
@@ -78,6 +83,18 @@ fn start(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     ExitCode::from(exit.code())
+}
+
+/// What to say where the first word is neither a command nor a file, and what follows it cannot be read for that reason.
+fn misspelt(argv: &[OsString], error: &clap::Error) -> Option<exit::Failure> {
+    if !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+        return None;
+    }
+    let word = argv.get(1)?.to_str().filter(|w| !w.starts_with('-'))?;
+    let path = std::path::Path::new(word);
+    let cli = Cli::command();
+    let known = cli.get_subcommands().any(|c| c.get_name() == word || c.get_all_aliases().any(|a| a == word));
+    (!known && word != "help" && input::is_no_file(path)).then(|| input::absent(path, true))
 }
 
 /// Refuses what belongs to `run` in front of another command.
@@ -120,7 +137,8 @@ fn dispatch(cli: Cli, program: &OsStr, terms: &Terms) -> Result<Exit, exit::Fail
         Some(Command::Pin(args)) => pin::pin(&args, terms),
         Some(Command::Completions(shell)) => docs::completions(shell.shell, program, terms),
         Some(Command::Man) => docs::man(terms),
-        None => match cli.run.plan {
+        None => match &cli.run.plan {
+            Some(word) if input::is_no_file(word) => Err(input::absent(word, true)),
             Some(_) => run::run(cli.run, terms),
             None => {
                 // Without anything to do, say what there is to do.

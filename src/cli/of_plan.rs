@@ -71,7 +71,7 @@ impl OfPlan {
 
     /// The archives of a target, and where they were looked for.
     pub fn inventory(&self, aim: &Aim) -> (Inventory, Places) {
-        let places = Places::of(&Outlook::new(aim, &environment(), &host()));
+        let places = Places::of(&Outlook::new(aim, &REGISTRY, &environment(), &host()));
         let mut inventory = Inventory::default();
         inventory.add(&self.wanted(aim, &places), &places.all);
         (inventory, places)

@@ -20,7 +20,7 @@ use crate::steps::REGISTRY;
 const ANEW: &str = "run the plan anew";
 
 /// Goes on with a run.
-pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
+pub fn resume(args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     distinct(&args.report)?;
     let (sought, word) = past::seek_run(&args.run, args.plan.as_deref(), args.dir.as_deref(), terms)?;
     let found = sought.one(&word, "runplan resume")?;
@@ -42,16 +42,9 @@ pub fn resume(mut args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     }
     let basis = basis(&course)?;
 
-    // The files that this command line names are meant from here; all that the plan names, from where it was started.
-    for report in &mut args.report {
-        report.file = std::path::absolute(&report.file).unwrap_or_else(|_| report.file.clone());
-    }
-    std::env::set_current_dir(&basis.dir).map_err(|e| {
-        let text = format!("run {} was started in `{}`, which cannot be entered: {e}", course.run, basis.dir);
-        Failure::usage(text).hint("the relative paths of its plan begin there")
-    })?;
-    let outcome = plan::check(input::read_plan(Path::new(&course.plan_file))?, &REGISTRY);
-    say_findings(&outcome, Path::new(&course.plan_file), args.dry_run, terms);
+    let file = Path::new(&basis.dir).join(&course.plan_file);
+    let outcome = plan::check(input::read_plan(&file)?, &REGISTRY);
+    say_findings(&outcome, &file, args.dry_run, terms);
     let Some(checked) = outcome.checked else {
         terms.error(&format!("the plan `{}` is not valid; nothing was run", course.plan_file), None);
         return Ok(Exit::Invalid);

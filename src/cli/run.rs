@@ -132,7 +132,6 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         unpicked: aims.unpicked,
         env: environment(),
         host: host(),
-        at_root: std::env::current_dir().is_ok_and(|d| d.parent().is_none()),
         pick,
         handed: Vec::new(),
         connect: false,

@@ -7,7 +7,7 @@ use super::output::Terms;
 use super::{input, run};
 use crate::diag::{self, Sources, Span};
 use crate::document::{Document, Node};
-use crate::plan::{self, Plan, StepPlan, When};
+use crate::plan::{self, StepPlan, When};
 use crate::run::Aim;
 use crate::secret::{MASK, Secret};
 use crate::step::Env;
@@ -104,7 +104,7 @@ fn scope(aim: &Aim, env: &Env) -> Scope {
             let json = name.map_or_else(|| plan.database.clone().into(), |n| plan.vars[n].clone());
             let Ok(value) = template::render_json(&json, &scope) else { return true };
             match name {
-                None => match plan::resolve_database(value, env) {
+                None => match plan::resolve_database(value, env, dir) {
                     Ok(database) => scope.roots.push(("database".to_owned(), database)),
                     Err(_) => scope.roots.push(("database".to_owned(), Value::Unknown)),
                 },
@@ -199,7 +199,7 @@ impl Page<'_> {
         for (section, steps) in lists {
             self.heading(&format!("{section}:"), !steps.is_empty());
             for (index, step) in steps.iter().enumerate() {
-                self.step(plan, step, &format!("/{section}/{index}"), scope, args.resolved);
+                self.step(aim, step, &format!("/{section}/{index}"), scope, args.resolved);
             }
         }
     }
@@ -223,7 +223,7 @@ impl Page<'_> {
         }
     }
 
-    fn step(&mut self, plan: &Plan, step: &StepPlan, pointer: &str, scope: &Scope, resolved: bool) {
+    fn step(&mut self, aim: &Aim, step: &StepPlan, pointer: &str, scope: &Scope, resolved: bool) {
         let label = step.id.as_ref().or(step.name.as_ref()).map_or_else(String::new, |l| format!("{l}, "));
         self.lines.push((format!("  - {label}uses {}", step.uses), self.at(pointer)));
         if let Some(When::Expression(when)) = &step.when {
@@ -235,15 +235,23 @@ impl Page<'_> {
             let from = self.at(&format!("{pointer}/when"));
             self.value("      ", "when", &Value::Text(value), &from);
         }
-        let shown = |json: &serde_json::Value| if resolved { render(json, scope) } else { Value::from(json) };
+        let plan = aim.checked.plan();
+        let entry = REGISTRY.get(&step.uses).filter(|_| resolved);
+        let shown = |key: &String, json: &serde_json::Value| {
+            let Some(entry) = entry else { return Value::from(json) };
+            let mut one = Value::Map(vec![(key.clone(), render(json, scope))]);
+            // What only a shell expands has its finding.
+            let _ = crate::run::anchor_paths(entry, &mut one, aim.checked.dir());
+            one.get(key).cloned().unwrap_or(Value::Null)
+        };
         for (key, json) in &step.params {
             let from = self.at(&format!("{pointer}/with/{}", escaped(key)));
-            self.value("      ", key, &shown(json), &from);
+            self.value("      ", key, &shown(key, json), &from);
         }
         let defaults = plan.defaults.get(&step.uses);
         for (key, json) in defaults.into_iter().flatten().filter(|(k, _)| !step.params.contains_key(*k)) {
             let from = format!("defaults, {}", self.at(&format!("/defaults/{}/{}", step.uses, escaped(key))));
-            self.value("      ", key, &shown(json), &from);
+            self.value("      ", key, &shown(key, json), &from);
         }
         let schema = REGISTRY.get(&step.uses).map(|e| e.params().to_value()).unwrap_or_default();
         for (key, field) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {

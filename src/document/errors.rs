@@ -1,6 +1,6 @@
 //! What the YAML crate says is wrong, in our words and at the place of the cause.
 
-use super::codes;
+use super::{codes, layout};
 use crate::diag::{Finding, SourceId, Span};
 
 /// The crate's error in our words, at its place.
@@ -44,15 +44,17 @@ pub fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Findi
         // The parser may have stopped on the line before.
         let at = line_start + text[line_start..].find('\t').unwrap_or(0);
         let span = Span::new(source, at, (at + 1).min(text.len()));
-        return Finding::error(codes::SYNTAX, span, "a tab stands where YAML wants blanks").help("indent with blanks");
+        return Finding::error(codes::SYNTAX, span, "tabs cannot indent YAML").help("use spaces");
     }
     if said.contains("unclosed quote") || said.contains("unexpected end of stream") && said.contains("quot") {
         return finding("a quote is opened here and not closed")
             .help("close it, and double a quote that stands inside");
     }
     if said.contains("invalid trailing content") {
-        return finding("the text goes on behind its closing quote")
-            .help("write a quote inside single quotes twice (`'it''s'`), or use double quotes around it");
+        return finding("there is text after the closing quote").help(layout::quoted(line, offset - line_start));
+    }
+    if let Some(finding) = layout::marks(source, text, line_start) {
+        return finding;
     }
     if said.contains("non-finite") {
         let end =
@@ -106,12 +108,11 @@ pub fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Findi
                 && !rest.starts_with("://")
             {
                 let span = Span::new(source, at + word, at + word + 1);
-                return Finding::error(codes::SYNTAX, span, "a `:` needs a blank behind it").help("write `key: value`");
+                return Finding::error(codes::SYNTAX, span, "a `:` needs a space after it").help("write `key: value`");
             }
             if word > 0 && rest.starts_with(": ") && !rest.contains(['\'', '"']) && indent.len() > at - start {
                 let span = Span::new(source, line_start, line_start + indent.len());
-                let message = "this line is indented deeper than the one above, which has its value already";
-                return Finding::error(codes::SYNTAX, span, message).help("align it with the key above");
+                return layout::indentation(text, line_start, span);
             }
         }
         return finding("a `:` stands where no key can be").help(
@@ -135,10 +136,9 @@ pub fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Findi
     {
         return match line.trim_start().split_once(':') {
             Some((_, rest)) if rest.starts_with(|c: char| !c.is_whitespace()) => {
-                finding("a `:` needs a blank behind it").help("write `key: value`")
+                finding("a `:` needs a space after it").help("write `key: value`")
             }
-            Some(_) => finding("this line is indented otherwise than the ones it belongs to")
-                .help("align it with the keys above"),
+            Some(_) => layout::indentation(text, line_start, span),
             None => finding("a key with a `:` is expected here").help("write `key: value`"),
         };
     }
@@ -146,7 +146,7 @@ pub fn explain(source: SourceId, text: &str, error: &serde_yaml::Error) -> Findi
 }
 
 /// The last line before a place that is more than a comment, and where it begins.
-fn line_above(text: &str, line_start: usize) -> Option<(usize, &str)> {
+pub fn line_above(text: &str, line_start: usize) -> Option<(usize, &str)> {
     let mut end = line_start;
     while end > 0 {
         let start = text[..end - 1].rfind('\n').map_or(0, |i| i + 1);

@@ -6,6 +6,7 @@
 //! refused.
 
 mod errors;
+mod layout;
 mod parse;
 mod scalar;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What must be the same for the run that goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
-    /// The folder in which runplan was started: relative paths begin there.
+    /// The folder in which runplan was started.
     pub dir: String,
     /// The plan's file and the one that it includes.
     pub files: Vec<Digest>,

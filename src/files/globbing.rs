@@ -12,12 +12,13 @@ use crate::step::Look;
 pub type Found = (PathBuf, Listed);
 
 /// The ordinary files that `pattern` names, in order of path: a file itself, a folder with all below it, or what `*`,
-/// `?`, `[…]` and `**` match. Symbolic links are not followed.
+/// `?`, `[…]` and `**` match. Symbolic links are not followed. A relative pattern begins in the folder `dir`.
 ///
 /// # Errors
 /// It names nothing, is no pattern, or a folder cannot be listed.
-pub fn expand(look: &Look, pattern: &str) -> io::Result<Vec<Found>> {
-    let path = Path::new(pattern);
+pub fn expand(look: &Look, dir: &Path, pattern: &str) -> io::Result<Vec<Found>> {
+    let pattern = pattern.trim_start_matches("./");
+    let path = &dir.join(pattern);
     let wild = |c: &Component<'_>| c.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
     let mut found = Vec::new();
     if let Some(listed) = at(look, path)? {
@@ -27,13 +28,14 @@ pub fn expand(look: &Look, pattern: &str) -> io::Result<Vec<Found>> {
             Kind::Link => return Err(io::Error::other("it is a symbolic link, which is not followed")),
             other => return Err(io::Error::other(format!("it is {}, not a regular file", other.describe()))),
         }
-    } else if path.components().any(|c| wild(&c)) {
+    } else if Path::new(pattern).components().any(|c| wild(&c)) {
         let glob =
             GlobBuilder::new(pattern).literal_separator(true).build().map_err(io::Error::other)?.compile_matcher();
-        let base: PathBuf = path.components().take_while(|c| !wild(c)).collect();
-        walk(look, if base.as_os_str().is_empty() { Path::new(".") } else { &base }, &mut found)?;
-        let plain = |p: &Path| p.strip_prefix(".").map_or_else(|_| p.to_path_buf(), Path::to_path_buf);
-        found.retain(|(p, _)| glob.is_match(p) || glob.is_match(plain(p)));
+        let base: PathBuf = Path::new(pattern).components().take_while(|c| !wild(c)).collect();
+        walk(look, &dir.join(base), &mut found)?;
+        // Of the folder itself no part is a pattern.
+        let relative = Path::new(pattern).is_relative();
+        found.retain(|(p, _)| glob.is_match(p.strip_prefix(dir).ok().filter(|_| relative).unwrap_or(p)));
     }
     if found.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "it names no file"));

@@ -36,7 +36,7 @@ pub use preflight::{folder, nearest, writable};
 pub(crate) use publish::put;
 pub use publish::{Partial, replace};
 pub use regular::{
-    Kind, Links, not_regular, open_input, open_regular, open_with, read_limited, read_regular, read_text,
+    Kind, Links, not_regular, not_utf8, open_input, open_regular, open_with, read_limited, read_regular, read_text,
 };
 pub use scratch::Scratch;
 pub use space::{free, is_mount};

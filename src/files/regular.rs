@@ -128,7 +128,14 @@ pub fn read_regular(path: &Path, limit: u64, links: Links) -> io::Result<Vec<u8>
 /// # Errors
 /// As [`read_regular`] has; or it is not UTF-8.
 pub fn read_text(path: &Path, limit: u64, links: Links) -> io::Result<String> {
-    String::from_utf8(read_regular(path, limit, links)?).map_err(|_| io::Error::other("it is not UTF-8 text"))
+    String::from_utf8(read_regular(path, limit, links)?).map_err(|e| not_utf8(&e))
+}
+
+/// The error of a text that is not UTF-8, with its first line that is not.
+pub fn not_utf8(error: &std::string::FromUtf8Error) -> io::Error {
+    let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8 text"))
 }
 
 /// Reads everything that a reader gives, at most `limit` bytes.

@@ -34,6 +34,7 @@ pub struct Settings {
     pub security: Option<Security>,
     /// A file with the certificate authorities to trust, PEM, in place of the system's; empty is the same as left out.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     pub ca_file: Option<String>,
 }
 

@@ -1,19 +1,24 @@
 //! The plan's database settings as they are once the environment has filled them.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
+use super::paths::absolute;
 use crate::postgres::{self, Settings};
 use crate::secret::Secret;
 use crate::step::Env;
 use crate::value::{Map, Value};
 
 /// The rendered `database:` block with everything filled in that `PGHOST` and its like and libpq's defaults give, as
-/// templates read it and steps take it.
+/// templates read it and steps take it. A relative path in it belongs to `dir`, the folder of the plan.
 ///
 /// # Errors
 /// A value that does not fit, from the block or from the environment.
-pub fn resolve_database(block: Value, env: &Env) -> Result<Value, String> {
-    let settings = Settings::deserialize(block).map_err(|e| e.to_string())?;
+pub fn resolve_database(block: Value, env: &Env, dir: &Path) -> Result<Value, String> {
+    let mut settings = Settings::deserialize(block).map_err(|e| e.to_string())?;
+    let roots = settings.sslrootcert.take().map(|file| absolute(dir, &file)).transpose();
+    settings.sslrootcert = roots.map_err(|problem| format!("`sslrootcert`: {problem}"))?;
     let settings = settings.resolve(env).map_err(|e| e.to_string())?;
     let mut map = Map::new();
     let mut put = |name: &str, value: Option<Value>| map.extend(value.map(|v| (name.to_owned(), v)));

@@ -7,6 +7,7 @@ mod check;
 mod database;
 mod model;
 mod params;
+mod paths;
 mod schema;
 mod targets;
 
@@ -20,6 +21,7 @@ pub use check::check;
 pub use check::explain::Explanation;
 pub use database::{is_users_own_server, passwords_around, resolve_database};
 pub use model::{Items, Lock, Logs, Overlap, Param, Plan, Retry, RetryOn, StepPlan, When};
+pub use paths::absolute;
 pub use targets::{LimitPer, Target, Targets};
 
 /// The most that all vars together may hold, in bytes of text and items. [`crate::template::MAX_SIZE`] bounds only each.
@@ -74,6 +76,15 @@ impl Checked {
     /// The folder of the plan file, absolute.
     pub fn dir(&self) -> &std::path::Path {
         &self.dir
+    }
+
+    /// The plan file by its absolute path; what is no file by the name it is shown by: `<stdin>`, or the command that made
+    /// the plan.
+    pub fn path(&self) -> String {
+        let file = std::path::Path::new(&self.file);
+        let made = self.file == "<stdin>" || self.file.starts_with("runplan ");
+        let name = file.file_name().filter(|_| !made);
+        name.map_or_else(|| self.file.clone(), |n| self.dir.join(n).to_string_lossy().into_owned())
     }
 
     /// The path of the plan file, as given.

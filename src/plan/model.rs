@@ -146,7 +146,8 @@ pub struct Items {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logs {
-    /// The folder; a run's files lie in `<dir>/<plan>/<run id>/`. Default: the user's state folder.
+    /// The folder, relative to that of the plan; a run's files lie in `<dir>/<plan>/<run id>/`. Default: the user's state
+    /// folder.
     #[serde(default)]
     pub dir: Option<String>,
     /// How many runs of each database, and with targets of each target, keep their logs after a good run; 0 leaves only

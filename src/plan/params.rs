@@ -1,21 +1,32 @@
 //! Values for a plan's parameters, read by their declared types.
 
+use std::path::Path;
+
 use serde_json::Value as Json;
 
 use super::Param;
 use crate::value::Value;
 
 impl Param {
-    /// Reads a value as typed on a command line. An array is a comma list, or JSON when it starts with `[`.
+    /// Reads a value as typed on a command line in the folder `dir`. An array is a comma list, or JSON when it starts with
+    /// `[`.
     ///
     /// # Errors
     /// What was expected.
-    pub fn read_text(&self, text: &str) -> Result<Value, String> {
+    pub fn read_text(&self, text: &str, dir: &Path) -> Result<Value, String> {
         let json = self.kind.parse(self.items.as_ref().map(|i| i.kind), text)?;
-        self.accept(&json)
+        self.read(json, dir)
     }
 
-    /// Takes a value of a parameters file.
+    /// Takes a value that is written in a file of the folder `dir`.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn read(&self, json: Json, dir: &Path) -> Result<Value, String> {
+        self.accept(&self.anchored(json, dir)?)
+    }
+
+    /// Takes a value whose paths are absolute already.
     ///
     /// # Errors
     /// What was expected.
@@ -67,18 +78,25 @@ mod tests {
 
     #[test]
     fn texts_are_read_by_the_declared_type() {
+        let here = Path::new("/here");
         let keep = param(serde_json::json!({ "type": "integer", "minimum": 1 }));
-        assert_eq!(keep.read_text("7"), Ok(Value::Int(7)));
-        assert!(keep.read_text("seven").is_err_and(|e| e.contains("an integer") && e.contains("seven")));
-        assert!(keep.read_text("0").is_err_and(|e| e.contains("at least 1")));
+        assert_eq!(keep.read_text("7", here), Ok(Value::Int(7)));
+        assert!(keep.read_text("seven", here).is_err_and(|e| e.contains("an integer") && e.contains("seven")));
+        assert!(keep.read_text("0", here).is_err_and(|e| e.contains("at least 1")));
         let full = param(serde_json::json!({ "type": "boolean" }));
-        assert_eq!(full.read_text("true"), Ok(Value::Bool(true)));
-        assert!(full.read_text("yes").is_err());
+        assert_eq!(full.read_text("true", here), Ok(Value::Bool(true)));
+        assert!(full.read_text("yes", here).is_err());
         let tables = param(serde_json::json!({ "type": "array", "items": { "type": "string" } }));
         let both = Value::List(vec!["a".into(), "b".into()]);
-        assert_eq!(tables.read_text("a, b"), Ok(both.clone()));
-        assert_eq!(tables.read_text("[\"a\", \"b\"]"), Ok(both));
-        assert!(param(serde_json::json!({ "type": "string", "pattern": "^a" })).read_text("b").is_err());
-        assert!(param(serde_json::json!({ "type": "string", "enum": ["a"] })).read_text("b").is_err());
+        assert_eq!(tables.read_text("a, b", here), Ok(both.clone()));
+        assert_eq!(tables.read_text("[\"a\", \"b\"]", here), Ok(both));
+        let dir = param(serde_json::json!({ "type": "path" }));
+        assert_eq!(dir.read_text("/a", here), Ok("/a".into()));
+        assert!(dir.read_text("~/a", here).is_err_and(|e| e.contains("`~`, which is not expanded")));
+        let dirs = param(serde_json::json!({ "type": "array", "items": { "type": "path" } }));
+        let both = Value::List(vec![here.join("a").to_string_lossy().as_ref().into(), "/b".into()]);
+        assert_eq!(dirs.read_text("a, /b", here), Ok(both));
+        assert!(param(serde_json::json!({ "type": "string", "pattern": "^a" })).read_text("b", here).is_err());
+        assert!(param(serde_json::json!({ "type": "string", "enum": ["a"] })).read_text("b", here).is_err());
     }
 }

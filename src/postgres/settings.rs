@@ -33,6 +33,7 @@ pub struct Settings {
     pub sslmode: Option<SslMode>,
     /// File with the certificate authorities to trust, PEM.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     pub sslrootcert: Option<String>,
     /// How long to wait for a connection.
     #[serde(default)]

@@ -43,6 +43,7 @@ pub struct Job {
     pub argv: Vec<String>,
     /// The whole environment of the program.
     pub env: Env,
+    /// The folder to run it in. Default: the folder of the plan, unless the program is confined.
     pub cwd: Option<PathBuf>,
     pub stdin: Input,
     /// How it is kept away from the rest of the machine; none: not at all.
@@ -167,7 +168,9 @@ fn start_unguarded(touch: &Touch, job: &Job, pipe: bool) -> Result<Running, Step
     command.args(arguments).env_clear().envs(&job.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.stdin(if matches!(job.stdin, Input::None) { Stdio::null() } else { Stdio::piped() });
     let inside = job.confined.as_ref().is_some_and(|c| c.confinement.has_namespaces());
-    if let Some(cwd) = job.cwd.as_ref().filter(|_| !inside) {
+    // Another account, or a confined program, may not enter the folder of the plan.
+    let usual = job.confined.is_none().then(|| &touch.look().plan_dir).filter(|d| !d.as_os_str().is_empty());
+    if let Some(cwd) = job.cwd.as_ref().or(usual).filter(|_| !inside) {
         command.current_dir(cwd);
     }
     #[cfg(unix)]

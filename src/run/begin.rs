@@ -44,7 +44,7 @@ fn begin_as_new(request: &Request) -> Begun {
     let mut begun = Begun { id, started_at, clock, log_dir: PathBuf::new() };
     let plan = request.checked.plan();
     let scope = begun.ground(request, plan, &request.params);
-    begun.log_dir = folder::of_logs(plan, &scope, &request.env).join(&plan.name).join(&begun.id);
+    begun.log_dir = folder::of_logs(&request.checked, &scope, &request.env).join(&plan.name).join(&begun.id);
     begun
 }
 

@@ -82,13 +82,7 @@ pub async fn doctor(request: Request) -> Diagnosis {
     let problems = needs.iter().flat_map(|(_, c)| c).filter(|c| c.verdict == Verdict::Problem);
     let ends = problems.map(|c| if matches!(c.area, Area::Secret | Area::Right) { End::Secret } else { End::Failed });
     let end = End::worst(ends.chain(stop).collect::<Vec<_>>(), 0);
-    Diagnosis {
-        plan: plan.name.clone(),
-        plan_file: request.checked.file().to_owned(),
-        host: request.host.clone(),
-        needs,
-        end,
-    }
+    Diagnosis { plan: plan.name.clone(), plan_file: request.checked.path(), host: request.host.clone(), needs, end }
 }
 
 /// A target before it is looked at.
@@ -124,7 +118,7 @@ async fn prepare(
     let sealed: Map = missing.map(|n| (n.to_owned(), Value::Secret(Secret::sealed()))).collect();
     let mut lacking = !sealed.is_empty() || !scope::missing_env(plan, &request.env, scope::all_steps(plan)).is_empty();
     scope::set(&mut scope, "secrets", Value::Map([fetched.values.clone(), sealed].concat()));
-    let broken = scope::compute(&mut scope, plan, &request.env);
+    let broken = scope::compute(&mut scope, plan, aim.checked.dir(), &request.env);
     let weak = fetched.weak(&super::targets::names(request, aim, &scope));
     needs[0].1.extend(weak.into_iter().map(|w| Check::warning(Area::Secret, w)));
     known.extend(fetched.known.into_iter().chain(password(&scope)));

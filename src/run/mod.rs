@@ -42,6 +42,7 @@ pub use doctor::{Diagnosis, doctor};
 pub use ending::End;
 pub use folder::{default_logs, folder_of_runs};
 pub use outlook::{Outlook, Revealed, StepOutlook, reveal, secret_names};
+pub use paths::anchor as anchor_paths;
 pub use resumed::{Resumed, Taken, TakenTarget, masked, place, stand, uses_database};
 
 use begin::{Begun, begin};
@@ -68,8 +69,6 @@ pub struct Request {
     pub env: Env,
     /// The name of this machine.
     pub host: String,
-    /// Whether the program was started in the root folder, where relative paths are warned of.
-    pub at_root: bool,
     pub pick: Pick,
     /// Secrets that the caller has already, by name: their sources are not asked.
     pub handed: Vec<(String, Secret)>,
@@ -120,11 +119,6 @@ pub async fn run(mut request: Request) -> Ended {
     emitter.emit(started(&request, &begun.id, &prepared.works, false));
     request.resumed.iter().for_each(|r| r.tell_targets(&emitter));
     prepared.warnings.iter().for_each(|w| emitter.say(Level::Warn, w.clone()));
-    if request.at_root
-        && let Some(dir) = request.checked.plan().logs.dir.as_ref().filter(|d| !d.starts_with(['/', '$']))
-    {
-        emitter.say(Level::Warn, paths::said("logs.dir", dir));
-    }
     if let Err(failure) = &unwritten {
         prepared.works.iter_mut().for_each(|w| w.failure = Some((failure.clone(), End::Journal)));
     }
@@ -195,7 +189,7 @@ fn started(request: &Request, id: &str, works: &[Work], dry_run: bool) -> Fact {
     Fact::RunStarted {
         run: id.to_owned(),
         plan: plan.name.clone(),
-        plan_file: request.checked.file().to_owned(),
+        plan_file: request.checked.path(),
         host: request.host.clone(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

@@ -2,9 +2,9 @@
 //! they are known before a run, and single values with the plan's secrets in them.
 
 use super::secrets::Secrets;
-use super::{Aim, Request, scope};
+use super::{Aim, Request, paths, scope};
 use crate::secret::Secret;
-use crate::step::Env;
+use crate::step::{Env, Registry};
 use crate::template::{self, Scope};
 use crate::value::{Map, Value};
 
@@ -33,7 +33,7 @@ const MOMENTS: [(&str, &str); 2] =
 
 impl Outlook {
     /// What the plan means for a target. `host` is the name of this machine.
-    pub fn new(aim: &Aim, env: &Env, host: &str) -> Self {
+    pub fn new(aim: &Aim, registry: &Registry, env: &Env, host: &str) -> Self {
         let scopes = MOMENTS.map(|(run, started_at)| outside(aim, env, host, run, started_at));
         let plan = aim.checked.plan();
         let block = as_known(&plan.database.clone().into(), &scopes[0]);
@@ -41,7 +41,13 @@ impl Outlook {
         let of_plan = written.or_else(|| env.get("PGDATABASE").filter(|name| !name.is_empty()).cloned());
         let steps = scope::all_steps(plan).map(|step| {
             let json = serde_json::Value::Object(scope::parameters(plan, step));
-            let with = [&scopes[0], &scopes[1]].map(|scope| as_known(&json, scope));
+            let with = [&scopes[0], &scopes[1]].map(|scope| {
+                let mut with = as_known(&json, scope);
+                // What only a shell expands has its finding.
+                let entry = registry.get(&step.uses);
+                let _ = entry.map(|entry| paths::anchor(entry, &mut with, aim.checked.dir()));
+                with
+            });
             let own = with[0].get("database").and_then(|d| d.get("dbname")).and_then(Value::as_text);
             let database = own.map(str::to_owned).or_else(|| of_plan.clone());
             StepOutlook { uses: step.uses.clone(), with, database }
@@ -61,7 +67,7 @@ fn outside(aim: &Aim, env: &Env, host: &str, run: &str, started_at: &str) -> Sco
     scope::set(&mut scope, "steps", Value::Unknown);
     let sealed = |name: &str| (name.to_owned(), Value::Secret(Secret::sealed()));
     scope::set(&mut scope, "secrets", Value::Map(plan.secrets.names().map(sealed).collect()));
-    scope::compute(&mut scope, plan, env);
+    scope::compute(&mut scope, plan, dir, env);
     scope
 }
 
@@ -106,7 +112,7 @@ pub async fn reveal(request: &Request, aim: &Aim, wanted: &[serde_json::Value]) 
     let sealed = plan.secrets.names().filter(|name| !names.contains(*name));
     let sealed: Map = sealed.map(|name| (name.to_owned(), Value::Secret(Secret::sealed()))).collect();
     scope::set(&mut scope, "secrets", Value::Map(fetched.values.into_iter().chain(sealed).collect()));
-    scope::compute(&mut scope, plan, &request.env);
+    scope::compute(&mut scope, plan, aim.checked.dir(), &request.env);
     let render = |json| template::render_json(json, &scope).map_err(|(at, p)| vec![scope::said(&at, &p)]);
     let values = wanted.iter().map(render).collect::<Result<_, _>>()?;
     Ok(Revealed { values, warnings: fetched.warnings })

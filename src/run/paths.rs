@@ -1,32 +1,56 @@
-//! Relative paths, which mean something else for each folder that runplan is started in. A timer starts it in `/`, where
-//! they are hardly meant.
+//! Relative paths among the parameters of a step: they belong to the folder of the plan, wherever `runplan` is started.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, is_separator};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::step::Entry;
+use crate::plan::absolute;
+use crate::step::{Entry, PathKind, PathParam, StepError};
 use crate::value::Value;
 
-/// What to say of each relative path among the rendered parameters of a step that is started in `/`.
-pub fn warnings(entry: &Entry, with: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    for keys in entry.paths() {
-        let value = keys.iter().try_fold(with, |value, key| value.get(key));
-        let texts: Vec<&str> = match value {
-            Some(Value::Text(text)) => vec![text],
-            Some(Value::List(items)) => items.iter().filter_map(Value::as_text).collect(),
-            _ => Vec::new(),
-        };
-        found.extend(
-            texts.into_iter().filter(|t| !t.is_empty() && Path::new(t).is_relative()).map(|t| said(&keys.join("."), t)),
-        );
+/// Makes the relative paths among the rendered parameters of a step absolute.
+///
+/// # Errors
+/// A path that begins with what only a shell expands, with its parameter.
+pub fn anchor(entry: &Entry, with: &mut Value, dir: &Path) -> Result<(), StepError> {
+    for param in params_of(entry).iter() {
+        anchor_at(with, &param.keys, param.kind, dir)
+            .map_err(|problem| StepError::new(format!("`{}`: {problem}", param.keys.join("."))))?;
     }
-    found
+    Ok(())
 }
 
-/// The warning for one of them.
-pub fn said(name: &str, path: &str) -> String {
-    format!(
-        "`{name}` is the relative path `{path}`, and runplan was started in `/`: write the whole path, begin it with \
-         `${{{{ plan.dir }}}}`, or start runplan elsewhere"
-    )
+/// The path parameters of an executor, read once from its schema.
+fn params_of(entry: &Entry) -> Arc<Vec<PathParam>> {
+    static KNOWN: Mutex<BTreeMap<&'static str, Arc<Vec<PathParam>>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(known.entry(entry.name).or_insert_with(|| Arc::new(entry.paths())))
+}
+
+fn anchor_at(value: &mut Value, keys: &[String], kind: PathKind, dir: &Path) -> Result<(), String> {
+    match (value, keys.split_first()) {
+        (Value::Map(entries), Some((key, rest))) => {
+            entries.iter_mut().filter(|(k, _)| k == key).try_for_each(|(_, v)| anchor_at(v, rest, kind, dir))
+        }
+        (Value::List(items), None) => items.iter_mut().try_for_each(|item| anchor_at(item, &[], kind, dir)),
+        (Value::Text(text), None) => {
+            *text = anchored(text, kind, dir)?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn anchored(text: &str, kind: PathKind, dir: &Path) -> Result<String, String> {
+    match kind {
+        PathKind::Program => program(dir, text),
+        // The executor knows which part of it is a pattern.
+        PathKind::Pattern => absolute(dir, text).map(|_| text.to_owned()),
+        PathKind::File => absolute(dir, text),
+    }
+}
+
+/// The program of that name: a bare one is looked for in `PATH`.
+pub fn program(dir: &Path, name: &str) -> Result<String, String> {
+    if name.contains(is_separator) { absolute(dir, name) } else { Ok(name.to_owned()) }
 }

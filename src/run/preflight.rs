@@ -142,7 +142,12 @@ impl Runner<'_> {
             Ok(with) => with,
             // What is missing is a problem of its own, and said there.
             Err(error) if self.lacking || !self.missing.is_empty() => return fault(Verdict::Warning, &error),
-            Err(error) => return fault(Verdict::Problem, &error),
+            Err(error) => {
+                let mut seen = fault(Verdict::Problem, &error);
+                // Without a database there is nothing to publish, whatever comes before it.
+                seen.checks.iter_mut().for_each(|c| c.in_vain = entry.needs_dbname);
+                return seen;
+            }
         };
         let unknown = with.has_unknown();
         if with.get("database").is_some_and(Value::has_unknown) {
@@ -197,7 +202,9 @@ struct Before {
 impl Before {
     /// Takes from a check what it cannot know.
     fn temper(&self, check: &mut Check) {
-        check.in_vain &= self.anything.is_none() && !(self.space && check.area == Area::Space);
+        // Parameters stay as they are, whatever comes before.
+        let changes = self.anything.is_some() || self.space && check.area == Area::Space;
+        check.in_vain &= check.area == Area::Parameters || !changes;
         if let (Some(step), Area::Folder | Area::Program | Area::Space, Verdict::Problem) =
             (&self.anything, check.area, check.verdict)
         {

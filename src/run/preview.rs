@@ -40,9 +40,6 @@ impl Runner<'_> {
             Some(reason) => Ok(Ready::Skip(reason)),
             None => self.ready(step),
         };
-        if let Ok(Ready::Go(with)) = &ready {
-            self.warn_of_paths(step, with, &reference);
-        }
         let (status, reason, error) = match ready {
             Ok(Ready::Skip(reason)) => (Status::Skipped, Some(reason), None),
             Ok(Ready::Undecided(reason)) => {

@@ -274,7 +274,7 @@ pub fn place(aim: &Aim, env: &Env, host: &str) -> Option<String> {
         scope::set_target(&mut scope, target, &aim.labels);
     }
     scope::set(&mut scope, "secrets", Value::Map(Map::new()));
-    scope::compute(&mut scope, &plan, env);
+    scope::compute(&mut scope, &plan, aim.checked.dir(), env);
     let database = &scope.roots.iter().find(|(k, _)| k == "database")?.1;
     let part = |name: &str| match database.get(name)? {
         Value::Int(number) => Some(number.to_string()),

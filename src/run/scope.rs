@@ -110,8 +110,8 @@ pub struct Broken {
 
 /// Computes the database settings and the vars, each after what it reads. One that cannot be computed is left out of
 /// the scope; whoever reads it fails then.
-pub fn compute(scope: &mut Scope, plan: &Plan, env: &Env) -> Vec<Broken> {
-    let mut work = Computation { scope, plan, env, done: BTreeSet::new(), held: 0, broken: Vec::new() };
+pub fn compute(scope: &mut Scope, plan: &Plan, dir: &Path, env: &Env) -> Vec<Broken> {
+    let mut work = Computation { scope, plan, dir, env, done: BTreeSet::new(), held: 0, broken: Vec::new() };
     set(work.scope, "vars", Value::Map(Map::new()));
     work.node(None);
     for name in plan.vars.keys() {
@@ -123,6 +123,7 @@ pub fn compute(scope: &mut Scope, plan: &Plan, env: &Env) -> Vec<Broken> {
 struct Computation<'a> {
     scope: &'a mut Scope,
     plan: &'a Plan,
+    dir: &'a Path,
     env: &'a Env,
     /// Vars by name, and `None` for the database.
     done: BTreeSet<Option<String>>,
@@ -152,7 +153,7 @@ impl Computation<'_> {
         let place = name.map_or_else(|| "database".to_owned(), |n| format!("vars.{n}"));
         let result = template::render_json(&json, self.scope).map_err(|(at, p)| said(&at, &p));
         let result = match name {
-            None => result.and_then(|v| plan::resolve_database(v, self.env)),
+            None => result.and_then(|v| plan::resolve_database(v, self.env, self.dir)),
             Some(_) => result.and_then(|v| self.fits(v)),
         };
         match (result, name) {

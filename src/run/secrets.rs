@@ -1,9 +1,10 @@
 //! Fetching a run's secrets: all of them before the first step, or, to look, just the database passwords.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::missing::MissingSecret;
-use super::{Aim, Request, scope};
+use super::{Aim, Request, paths, scope};
 use crate::plan::{self, Plan};
 use crate::secret::Secret;
 use crate::template::{self, Scope};
@@ -52,7 +53,9 @@ impl<'a> Secrets<'a> {
         let wanted: BTreeSet<String> = wanted.iter().filter(readable).cloned().collect();
         let mut fetched = self.gather(aim, scope, &wanted).await;
         for (name, source) in plan.secrets.iter().filter(|(n, _)| !wanted.contains(*n)) {
-            let absent = rendered(source, scope).ok().and_then(|s| vault::absent(name, &s, &self.request.env));
+            let absent = rendered(source, scope, aim.checked.dir())
+                .ok()
+                .and_then(|s| vault::absent(name, &s, &self.request.env));
             fetched.problems.extend(absent.map(|problem| MissingSecret { name: name.to_owned(), problem }));
             fetched.values.push((name.to_owned(), Value::Secret(Secret::sealed())));
         }
@@ -70,7 +73,7 @@ impl<'a> Secrets<'a> {
         let mut scope = scope.clone();
         let sealed = aim.checked.plan().secrets.names().map(|n| (n.to_owned(), Value::Secret(Secret::sealed())));
         scope::set(&mut scope, "secrets", Value::Map(sealed.collect()));
-        scope::compute(&mut scope, aim.checked.plan(), &self.request.env);
+        scope::compute(&mut scope, aim.checked.plan(), aim.checked.dir(), &self.request.env);
         let database = scope.roots.iter().find(|(k, _)| k == "database");
         database.is_some_and(|(_, settings)| plan::is_users_own_server(settings, &self.request.env))
     }
@@ -84,7 +87,7 @@ impl<'a> Secrets<'a> {
                 fetched.values.push((name.to_owned(), Value::Secret(secret.clone())));
                 continue;
             }
-            let found = match rendered(source, scope) {
+            let found = match rendered(source, scope, aim.checked.dir()) {
                 Ok(source) => self.once(name, &source).await,
                 Err(problem) => Err(format!("secret `{name}`: {problem}")),
             };
@@ -105,8 +108,8 @@ impl<'a> Secrets<'a> {
         if let Some(found) = self.fetched.get(&key) {
             return found.clone();
         }
-        let (env, stop) = (&self.request.env, &self.request.stop);
-        let found = vault::fetch(name, source, env, stop).await.map_err(|e| e.to_string());
+        let (env, dir, stop) = (&self.request.env, self.request.checked.dir(), &self.request.stop);
+        let found = vault::fetch(name, source, env, dir, stop).await.map_err(|e| e.to_string());
         self.fetched.insert(key, found.clone());
         found
     }
@@ -136,8 +139,9 @@ fn hidden_env(plan: &Plan, request: &Request) -> Vec<Secret> {
     names.filter_map(|n| request.env.get(n)).filter(|v| !v.is_empty()).map(|v| Secret::new(v.clone())).collect()
 }
 
-/// A source with the templates in its file name and arguments rendered.
-fn rendered(source: &Source, scope: &Scope) -> Result<Source, String> {
+/// A source with the templates in its file name and arguments rendered. A relative file, and a program that is named with
+/// its folder, belong to the folder of the plan.
+fn rendered(source: &Source, scope: &Scope, dir: &Path) -> Result<Source, String> {
     let text = |text: &String| -> Result<String, String> {
         let template = template::parse(text).map_err(|p| p[0].message.clone())?;
         match template.render(scope).map_err(|p| p.message)? {
@@ -146,9 +150,12 @@ fn rendered(source: &Source, scope: &Scope) -> Result<Source, String> {
             other => Err(format!("expected a text, found {}", other.kind())),
         }
     };
-    Ok(Source {
-        env: source.env.clone(),
-        file: source.file.as_ref().map(text).transpose()?,
-        command: source.command.as_ref().map(|argv| argv.iter().map(text).collect()).transpose()?,
-    })
+    let file = source.file.as_ref().map(text).transpose()?;
+    let mut command: Option<Vec<String>> =
+        source.command.as_ref().map(|argv| argv.iter().map(text).collect()).transpose()?;
+    if let Some(program) = command.as_mut().and_then(|argv| argv.first_mut()) {
+        *program = paths::program(dir, program)?;
+    }
+    let file = file.map(|file| plan::absolute(dir, &file)).transpose()?;
+    Ok(Source { env: source.env.clone(), file, command })
 }

@@ -12,9 +12,7 @@ use super::{Aim, End, Request, attempt, backoff, paths, scope, step_ref, stopped
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Section, StepRef};
 use crate::plan::{Plan, StepPlan, When};
-use crate::step::{
-    Class, Entry, Env, Failure, FailureKind, Kept, Level, Log, Look, RunFacts, Status, StepError, StepFact,
-};
+use crate::step::{Class, Env, Failure, FailureKind, Kept, Level, Log, Look, RunFacts, Status, StepError, StepFact};
 use crate::template::{self, Scope};
 use crate::value::Value;
 
@@ -176,7 +174,6 @@ impl<'a> Runner<'a> {
                 return failed(error, 1);
             }
         };
-        self.warn_of_paths(step, &with, reference);
         let Some(entry) = self.request.registry.get(&step.uses) else {
             return failed(StepError::new(format!("there is no executor `{}`", step.uses)), 1);
         };
@@ -235,15 +232,6 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Says which paths of a step mean little when the program was started in the root folder.
-    pub(super) fn warn_of_paths(&self, step: &StepPlan, with: &Value, reference: &StepRef) {
-        if let (true, Some(entry)) = (self.request.at_root, self.request.registry.get(&step.uses)) {
-            for text in paths::warnings(entry, with) {
-                self.emitter.emit(Fact::Line { step: Some(reference.clone()), level: Level::Warn, text });
-            }
-        }
-    }
-
     /// Leave to look for one attempt.
     pub(super) fn look(&self, reference: &StepRef, cancel: Cancel) -> Look {
         let mut facts = self.facts.clone();
@@ -297,10 +285,34 @@ impl<'a> Runner<'a> {
                 None => StepError::new(format!("{}{}", scope::said(&at, &p), self.blame(step))),
             }
         })?;
-        if self.request.registry.get(&step.uses).is_some_and(Entry::takes_database) {
-            self.fill_database(&mut with);
+        if let Some(entry) = self.request.registry.get(&step.uses) {
+            paths::anchor(entry, &mut with, self.request.checked.dir())?;
+            if entry.takes_database() {
+                if entry.needs_dbname {
+                    self.named(&with)?;
+                }
+                self.fill_database(&mut with);
+            }
         }
         Ok(with)
+    }
+
+    /// Whether something names the database of a step: the step itself, the target, the plan or PGDATABASE. The role's
+    /// name, which libpq would take, is hardly what was meant.
+    ///
+    /// # Errors
+    /// Nothing does.
+    fn named(&self, with: &Value) -> Result<(), StepError> {
+        let is_name = |value: Option<&Value>| value.is_some_and(|v| v.as_text() != Some(""));
+        let own = with.get("database").and_then(|d| d.get("dbname"));
+        let settings = self.scope.roots.iter().find(|(k, _)| k == "database").map(|(_, settings)| settings);
+        let of_plan = settings.and_then(|s| s.get("dbname")).filter(|_| self.plan().database.contains_key("dbname"));
+        let of_env = self.request.env.get("PGDATABASE").is_some_and(|name| !name.is_empty());
+        if is_name(own) || own.is_none() && (is_name(of_plan) || of_plan.is_none() && of_env) {
+            return Ok(());
+        }
+        let error = StepError::new("no database is named");
+        Err(error.hint("write `database: { dbname: … }` in the plan, the target or the step, or set PGDATABASE"))
     }
 
     /// Puts the plan's database settings under those that the step itself gives.

@@ -98,7 +98,7 @@ fn compute(request: &Request, aim: &Aim, begun: &Begun, scope: &mut Scope) -> Ve
     if let Some((run, started_at)) = &earlier {
         scope::set_moment(scope, run, started_at);
     }
-    let broken = scope::compute(scope, aim.checked.plan(), &request.env);
+    let broken = scope::compute(scope, aim.checked.plan(), aim.checked.dir(), &request.env);
     scope::set_moment(scope, &begun.id, &begun.time());
     broken
 }

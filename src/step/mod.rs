@@ -20,7 +20,7 @@ pub use error::{Class, StepError, chain};
 pub use facts::{Exclusion, Failure, FailureKind, RunFacts, Status, StepFact, Upcoming};
 pub use leave::{Env, Level, Log, Look, Progress, Sink, Touch, Unit};
 pub use preflight::{Alters, Area, Check, Kept, Preflight, Probe, Verdict};
-pub use registry::{Decided, Entry, Registry};
+pub use registry::{Decided, Entry, PATH_MARK, PathKind, PathParam, Registry};
 
 /// What one executor is: its name in a plan, its parameters, its outputs, what it decides and what it does.
 pub trait Step: 'static {
@@ -31,6 +31,9 @@ pub trait Step: 'static {
     /// Whether it makes an archive, a dump or a copy, or vouches for one: when such a step failed, nothing is removed after
     /// it.
     const PUBLISHES: bool = false;
+    /// Whether its database must be named, by the plan, the target, the step or PGDATABASE: a default would be taken for
+    /// the database that was meant.
+    const NEEDS_DBNAME: bool = false;
     /// What it may change of what later steps need, beyond what it publishes.
     const ALTERS: Alters = Alters::Nothing;
 

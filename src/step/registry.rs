@@ -11,8 +11,27 @@ use serde::de::IntoDeserializer;
 use super::{Alters, Check, Fault, Look, Preflight, Preview, Probe, Step, StepError, Touch};
 use crate::value::Value;
 
-/// The key of a JSON Schema that marks the path of a file or folder, or a list of them.
+/// The key of a JSON Schema that marks the path of a file or folder, or a list of them: true, or a word of [`PathKind`].
 pub const PATH_MARK: &str = "x-runplan-path";
+
+/// How a text of a path parameter names files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    /// It is the path of a file or folder.
+    File,
+    /// `pattern`: it may have `*`, `?` and `[…]`. The executor itself makes it absolute.
+    Pattern,
+    /// `program`: without a separator it is looked for in `PATH`.
+    Program,
+}
+
+/// A parameter that names files or folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathParam {
+    /// The keys that lead to it.
+    pub keys: Vec<String>,
+    pub kind: PathKind,
+}
 
 /// The key of a JSON Schema that marks connection settings.
 pub const DATABASE_MARK: &str = "x-runplan-database";
@@ -30,6 +49,8 @@ pub struct Entry {
     pub example: &'static str,
     /// Whether it makes archives or copies.
     pub publishes: bool,
+    /// Whether its database must be named.
+    pub needs_dbname: bool,
     /// What it may change of what later steps need.
     pub alters: Alters,
     params: fn() -> Schema,
@@ -66,6 +87,7 @@ impl Entry {
             name: S::NAME,
             example: S::EXAMPLE,
             publishes: S::PUBLISHES,
+            needs_dbname: S::NEEDS_DBNAME,
             alters: S::ALTERS,
             params: schema::<S::Params>,
             outputs: S::outputs,
@@ -112,11 +134,16 @@ impl Entry {
         std::iter::once(field).chain(parts).any(|s| marked(s) || by_reference(s))
     }
 
-    /// The parameters that name files or folders, each as the keys that lead to it.
-    pub fn paths(&self) -> Vec<Vec<String>> {
-        fn walk(field: &serde_json::Value, root: &serde_json::Value, here: &[String], found: &mut Vec<Vec<String>>) {
-            if field.get(PATH_MARK).is_some() {
-                found.push(here.to_vec());
+    /// The parameters that name files or folders.
+    pub fn paths(&self) -> Vec<PathParam> {
+        fn walk(field: &serde_json::Value, root: &serde_json::Value, here: &[String], found: &mut Vec<PathParam>) {
+            if let Some(mark) = field.get(PATH_MARK) {
+                let kind = match mark.as_str() {
+                    Some("pattern") => PathKind::Pattern,
+                    Some("program") => PathKind::Program,
+                    _ => PathKind::File,
+                };
+                found.push(PathParam { keys: here.to_vec(), kind });
                 return;
             }
             let name = field.get("$ref").and_then(|r| r.as_str()).and_then(|r| r.strip_prefix('#'));

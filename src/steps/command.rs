@@ -20,7 +20,8 @@ use crate::value::ParamType;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The program and its arguments.
+    /// The program and its arguments. A program that is named with a `/` and no folder at its beginning, like
+    /// `./after.sh`, belongs to the folder of the plan.
     #[schemars(length(min = 1))]
     argv: Vec<String>,
     /// Environment variables for the program, over those it inherits.
@@ -29,7 +30,7 @@ pub struct Params {
     /// What the program reads on standard input.
     #[serde(default)]
     stdin: Option<Secret>,
-    /// The folder to run it in.
+    /// The folder to run it in. Default: the folder of the plan.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     cwd: Option<String>,
@@ -104,7 +105,15 @@ impl Step for Command {
 
     fn outputs(params: &Json) -> Schema {
         let mut schema = SchemaGenerator::from(SchemaSettings::draft07()).into_root_schema_for::<Output>();
-        let declared = params.get("outputs").and_then(Json::as_object).cloned().unwrap_or_default();
+        let mut declared = params.get("outputs").and_then(Json::as_object).cloned().unwrap_or_default();
+        // In a schema a path is a text.
+        for output in declared.values_mut() {
+            for at in ["/type", "/items/type"] {
+                if let Some(kind) = output.pointer_mut(at).filter(|k| *k == "path") {
+                    *kind = "string".into();
+                }
+            }
+        }
         if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
             properties.extend(declared);
         }
@@ -127,6 +136,7 @@ impl Step for Command {
     }
 
     async fn preflight(params: Params, look: &Look) -> Preflight {
+        let params = params.anchored(look);
         let name = params.argv.first().map(String::as_str).unwrap_or_default();
         let mut checks = Vec::new();
         let cwd = params.cwd.as_ref().map(std::path::PathBuf::from);
@@ -144,9 +154,9 @@ impl Step for Command {
         checks.into()
     }
 
-    async fn plan(params: Params, _: &Look) -> Result<Params, StepError> {
+    async fn plan(params: Params, look: &Look) -> Result<Params, StepError> {
         match params.argv.first() {
-            Some(program) if !program.is_empty() => Ok(params),
+            Some(program) if !program.is_empty() => Ok(params.anchored(look)),
             _ => Err(StepError::new("`argv` names no program")),
         }
     }
@@ -183,6 +193,16 @@ impl Step for Command {
             }
         };
         Ok(Output { exit_code, declared })
+    }
+}
+
+impl Params {
+    /// The same with the path of a program that the plan names by a relative one.
+    fn anchored(mut self, look: &Look) -> Self {
+        if let Some(program) = self.argv.first_mut().filter(|p| p.contains(std::path::is_separator)) {
+            *program = look.plan_dir.join(program.as_str()).to_string_lossy().into_owned();
+        }
+        self
     }
 }
 

@@ -88,6 +88,7 @@ pub struct PgRestore;
 
 impl Step for PgRestore {
     const NAME: &'static str = "pg_restore";
+    const NEEDS_DBNAME: bool = true;
     const ALTERS: Alters = Alters::Anything;
     const EXAMPLE: &'static str = "archive: ${{ steps.dump.outputs.path }}\npassword: ${{ secrets.zip_password }}\ndatabase: { dbname: restored }\ncreate: true\n";
     type Params = Params;

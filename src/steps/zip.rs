@@ -21,9 +21,9 @@ use crate::value::Value;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// Files, folders with all below them, or patterns with `*`, `?` and `**`. Symbolic links are not followed; each must
-    /// name something.
+    /// name something. A relative one begins in the folder of the plan.
     #[schemars(length(min = 1))]
-    #[schemars(extend("x-runplan-path" = true))]
+    #[schemars(extend("x-runplan-path" = "pattern"))]
     files: Vec<String>,
     /// The archive to make.
     archive: archive::Settings,
@@ -80,6 +80,7 @@ impl Step for Zip {
             path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new(".")),
             true,
         ));
+        checks.extend(params.archive.weak_password());
         let mut seen = Preflight::from(checks);
         seen.know("path", params.archive.path.as_str());
         seen
@@ -98,9 +99,13 @@ impl Step for Zip {
         }
         let mut work = Work { entries: BTreeMap::new(), bytes: 0, archive: params.archive };
         for pattern in &params.files {
-            let found = files::expand(look, pattern);
+            let found = files::expand(look, &look.plan_dir, pattern);
+            // The folder of the plan is not part of the name of what lies in it.
+            let relative = Path::new(pattern).is_relative();
+            let named =
+                |path: &Path| inside(path.strip_prefix(&look.plan_dir).ok().filter(|_| relative).unwrap_or(path));
             for (path, listed) in found.map_err(|e| StepError::new(format!("`{pattern}`: {e}")))? {
-                let name = inside(&path);
+                let name = named(&path);
                 match work.entries.insert(name.clone(), path.clone()) {
                     Some(other) if other != path => {
                         let (a, b) = (other.display(), path.display());

@@ -9,6 +9,9 @@ use serde_json::Value as Json;
 #[serde(rename_all = "lowercase")]
 pub enum ParamType {
     String,
+    /// A text that names a file or folder. A relative one belongs to the folder of the file that it is written in, on a
+    /// command line to the current folder.
+    Path,
     Integer,
     Number,
     Boolean,
@@ -20,6 +23,7 @@ impl ParamType {
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::Path => "path",
             Self::Integer => "integer",
             Self::Number => "number",
             Self::Boolean => "boolean",
@@ -52,7 +56,7 @@ impl ParamType {
 
     fn scalar(self, text: &str) -> Option<Json> {
         match self {
-            Self::String => Some(text.into()),
+            Self::String | Self::Path => Some(text.into()),
             Self::Integer => text.parse::<i64>().ok().map(Json::from),
             Self::Number => text.parse::<f64>().ok().filter(|n| n.is_finite()).map(Json::from),
             Self::Boolean => text.parse::<bool>().ok().map(Json::from),
@@ -63,7 +67,7 @@ impl ParamType {
     /// Whether a value is of this type.
     pub fn fits(self, json: &Json) -> bool {
         match self {
-            Self::String => json.is_string(),
+            Self::String | Self::Path => json.is_string(),
             Self::Integer => json.as_i64().is_some(),
             Self::Number => json.is_number(),
             Self::Boolean => json.is_boolean(),

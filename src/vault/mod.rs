@@ -1,6 +1,7 @@
 //! Where a secret comes from, and fetching it.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -19,10 +20,11 @@ pub struct Source {
     /// The environment variable that holds it.
     #[serde(default)]
     pub env: Option<String>,
-    /// The file that holds it; a last line end is not part of it.
+    /// The file that holds it; a last line end is not part of it. A relative path belongs to the folder of the plan.
     #[serde(default)]
     pub file: Option<String>,
-    /// The program and its arguments that print it on standard output; a last line end is not part of it.
+    /// The program and its arguments that print it on standard output; a last line end is not part of it. It runs in the
+    /// folder of the plan.
     #[serde(default)]
     pub command: Option<Vec<String>>,
 }
@@ -49,11 +51,12 @@ const FILE_LIMIT: u64 = 64 << 10;
 /// How long a secret's program may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Fetches a secret. A last line end of a file or of a program's output is not part of it.
+/// Fetches a secret; a program runs in the folder `dir`. A last line end of a file or of a program's output is not part of
+/// it.
 ///
 /// # Errors
 /// It is missing or empty.
-pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> Result<Found, VaultError> {
+pub async fn fetch(name: &str, source: &Source, env: &Env, dir: &Path, cancel: &Cancel) -> Result<Found, VaultError> {
     let missing = |why: String| VaultError { name: name.to_owned(), why };
     let mut warnings = Vec::new();
     let origin = origin_of(source);
@@ -68,7 +71,7 @@ pub async fn fetch(name: &str, source: &Source, env: &Env, cancel: &Cancel) -> R
             warnings.extend(exposed(name, file, mode));
             without_line_end(text)
         }
-        (None, None, Some(argv)) => without_line_end(ask(argv, env, cancel).await.map_err(missing)?),
+        (None, None, Some(argv)) => without_line_end(ask(argv, env, dir, cancel).await.map_err(missing)?),
         _ => return Err(missing("it needs exactly one of `env`, `file` and `command`".to_owned())),
     };
     if value.is_empty() {
@@ -131,10 +134,10 @@ fn exposed(name: &str, file: &str, mode: u32) -> Option<String> {
 }
 
 /// What a program prints on standard output.
-async fn ask(argv: &[String], env: &Env, cancel: &Cancel) -> Result<String, String> {
+async fn ask(argv: &[String], env: &Env, dir: &Path, cancel: &Cancel) -> Result<String, String> {
     let (program, arguments) = argv.split_first().ok_or("`command` is empty")?;
     let mut command = tokio::process::Command::new(program);
-    command.args(arguments).env_clear().envs(env).stdin(std::process::Stdio::null());
+    command.args(arguments).current_dir(dir).env_clear().envs(env).stdin(std::process::Stdio::null());
     let cancel = cancel.child(Some(LIMIT));
     let output = tokio::select! {
         output = process::output(command) => output.map_err(|e| format!("`{program}` cannot be started: {e}"))?,

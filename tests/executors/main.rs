@@ -11,6 +11,7 @@ mod dry_run;
 mod fidelity;
 mod hostile;
 mod memory;
+mod named;
 mod nightly;
 mod pg_dump;
 mod pipes;

@@ -194,7 +194,7 @@ fn the_dry_run_of_the_sample_plan_shows_the_decisions() {
         "--format=custom --compress=0 --lock-wait-timeout=60000",
         "(aes256, deflate)",
         "number 1 of the 5 newest",
-        "copies `backups/",
+        &format!("copies `{}/", night.world.path("backups").display()),
         "on_failure[0] (email)",
         "dba@example.org",
     ] {

@@ -22,15 +22,23 @@ impl Run {
         self
     }
 
-    /// The same run, when it said that.
+    /// The same run, when it said that. A path may be written as it is seen from the world's folder.
     pub fn says(self, text: &str) -> Self {
-        assert!(self.said.contains(text), "`{text}` is not in\n{}", self.said);
+        assert!(
+            self.said.contains(text) || without_world(&self.said).contains(text),
+            "`{text}` is not in\n{}",
+            self.said
+        );
         self
     }
 
     /// The same run, when it did not say that.
     pub fn never_says(self, text: &str) -> Self {
-        assert!(!self.said.contains(text), "`{text}` is in\n{}", self.said);
+        assert!(
+            !self.said.contains(text) && !without_world(&self.said).contains(text),
+            "`{text}` is in\n{}",
+            self.said
+        );
         self
     }
 
@@ -38,6 +46,20 @@ impl Run {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.said))
     }
+}
+
+/// A text with the folders of worlds left out of its paths.
+pub fn without_world(text: &str) -> String {
+    let begin = format!("{}/.tmp", std::env::temp_dir().display());
+    let mut parts = text.split(&begin);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once('/').filter(|(name, _)| name.len() == 6 && name.chars().all(char::is_alphanumeric)) {
+            Some((_, rest)) => out += rest,
+            None => out += &format!("{begin}{part}"),
+        }
+    }
+    out
 }
 
 impl From<Output> for Run {

@@ -70,7 +70,10 @@ fn runs_of_a_plan_called_verify_are_its_own() {
     next_second();
     world.runplan(&["verify", "junk.zip", "--password-env", "TOKEN"]).ends(1);
     assert_eq!(world.results(&["verify.yaml"]), "ok");
-    world.runplan(&["logs", "last", "--plan", "verify.yaml"]).ends(0).says("of plan verify (verify.yaml)");
+    world
+        .runplan(&["logs", "last", "--plan", "verify.yaml"])
+        .ends(0)
+        .says(&format!("of plan verify ({})", world.path("verify.yaml").display()));
     let status = world.runplan(&["status", "verify.yaml", "--max-age", "1h"]).ends(0);
     assert!(!status.said.contains("failed"), "{}", status.said);
 }

@@ -28,7 +28,7 @@ fn a_log_is_printed_as_it_was_written() {
     world.runplan(&["logs", "last"]).ends(2).says("which keeps its logs in").says("plan.yaml`");
     world.write("other.yaml", &PLAN.replace("logs: { dir: logs, keep: 20 }\n", ""));
     world.runplan(&["other.yaml", "-q"]).ends(0);
-    world.runplan(&["logs", "last"]).ends(0).says("run of plan night (other.yaml)".trim_start_matches("run "));
+    world.runplan(&["logs", "last"]).ends(0).says(&format!("of plan night ({})", world.path("other.yaml").display()));
     world.runplan(&["history"]).ends(0).says("night");
     world.runplan(&["history", "night"]).ends(0).says(" ok ");
     world.runplan(&["status", "night", "--max-age", "1h"]).ends(0).says("OK - night: last good run ");

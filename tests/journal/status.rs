@@ -108,7 +108,7 @@ fn status_says_what_keeps_it_from_knowing() {
     world.runplan(&["history", "plan.yaml"]).ends(78).says("found by its name, with `--dir`");
     world.runplan(&["status", "night", "--dir", "logs", "--max-age", "1h"]).ends(0);
     world.runplan(&["status", "nigth", "--dir", "logs", "--max-age", "1h"]).ends(1).says("did you mean `night`?");
-    world.runplan(&["status", "gone.yaml", "--max-age", "1h"]).ends(2).says("CRITICAL - gone.yaml: cannot read");
+    world.runplan(&["status", "gone.yaml", "--max-age", "1h"]).ends(2).says("CRITICAL - gone.yaml: there is no plan");
 }
 
 fn now() -> String {

@@ -52,6 +52,12 @@ pub const SECRET_SOURCE: Code = Code(402);
 pub const LITERAL_SECRET: Code = Code(403);
 /// A password that is computed from what is no secret.
 pub const NOT_SECRET: Code = Code(404);
+/// The name of a variable with the `$` of a shell.
+pub const ENV_NAME: Code = Code(405);
+/// A token in an address.
+pub const TOKEN_IN_URL: Code = Code(406);
+/// A password that is easily guessed.
+pub const WEAK_PASSWORD: Code = Code(407);
 /// A condition that is always true.
 pub const CONSTANT_WHEN: Code = Code(501);
 /// A declaration that nothing reads.
@@ -74,5 +80,17 @@ pub const IDLE_RETRY: Code = Code(509);
 pub const SAME_ARCHIVE: Code = Code(510);
 /// A selection that leaves no target.
 pub const NO_TARGET: Code = Code(511);
+/// A path that only a shell would expand.
+pub const SHELL_PATH: Code = Code(512);
+/// A path of Windows, elsewhere.
+pub const WINDOWS_PATH: Code = Code(513);
+/// An archive with the same name in each run.
+pub const FIXED_NAME: Code = Code(514);
+/// A date with `/` in the name of a file.
+pub const DATE_IN_NAME: Code = Code(515);
+/// Copies that no step removes.
+pub const COPIES_STAY: Code = Code(516);
+/// A path in a parameter that is a plain text.
+pub const TEXT_AS_PATH: Code = Code(517);
 /// Another version of the plan language.
 pub const VERSION: Code = Code(601);

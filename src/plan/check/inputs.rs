@@ -1,6 +1,6 @@
 //! What a plan declares: parameters that fit themselves, secrets with one source each.
 
-use super::codes::{BAD_PARAM, DOUBTFUL, SECRET_SOURCE, WRONG_VALUE};
+use super::codes::{BAD_PARAM, DOUBTFUL, ENV_NAME, SECRET_SOURCE, WRONG_VALUE};
 use super::{Work, kinds, shape};
 use crate::diag::{Finding, Span};
 use crate::document::{Entry, Kind, Node, Style};
@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
             // `params` is a place without templates, and has its finding.
             return true;
         }
-        if param.kind == ParamType::String && !matches!(node.kind, Kind::Text(_)) && node.style == Style::Plain {
+        if is_text(param.kind) && !matches!(node.kind, Kind::Text(_)) && node.style == Style::Plain {
             let raw = self.spelled(node.span);
             if matches!(node.kind, Kind::Int(_) | Kind::Float(_) | Kind::Bool(_)) {
                 let (code, found) = match node.doubt(self.text_of(node.span)) {
@@ -104,7 +104,7 @@ impl<'a> Work<'a> {
                 return false;
             }
         }
-        if node.text().is_some() && node.doubt(self.text_of(node.span)).is_some() && param.kind != ParamType::String {
+        if node.text().is_some() && node.doubt(self.text_of(node.span)).is_some() && !is_text(param.kind) {
             // What is doubtful has its finding.
             return false;
         }
@@ -131,6 +131,21 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// `env: $PASSWORD` names a variable that begins with `$`, which there never is.
+    fn variable_name(&self, source: &Entry) {
+        let node = &source.value;
+        let Some(text) = node.text().filter(|_| source.key == "env") else { return };
+        let bare = text.trim_start_matches(['$', '{', '%']).trim_end_matches(['}', '%']);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if bare.len() == text.len() || text.starts_with("${{") || bare.is_empty() || !bare.chars().all(is_name) {
+            return;
+        }
+        let message = format!("`env` takes the name of a variable, found `{text}`");
+        let finding = Finding::error(ENV_NAME, node.span, message).help(format!("write `env: {bare}`"));
+        let inline = !matches!(node.style, Style::Block | Style::Alias);
+        self.push(if inline { finding.fix(node.span, bare, true) } else { finding });
+    }
+
     /// Each secret has one source, and it names something.
     pub(super) fn sources(&self) {
         for entry in self.root.get("secrets").map(Node::entries).unwrap_or_default() {
@@ -149,6 +164,7 @@ impl<'a> Work<'a> {
                 self.error(SECRET_SOURCE, entry.key_span, message);
             }
             for source in given {
+                self.variable_name(source);
                 let empty = match &source.value.kind {
                     Kind::Text(text) => text.trim().is_empty(),
                     Kind::List(argv) => argv.first().is_none_or(|a| a.text().is_some_and(|t| t.trim().is_empty())),
@@ -176,6 +192,11 @@ fn leaf(node: &Node) -> bool {
     let mut found = false;
     super::leaves(node, &mut |_| found = true);
     found
+}
+
+/// Whether the values of a type are texts.
+fn is_text(kind: ParamType) -> bool {
+    matches!(kind, ParamType::String | ParamType::Path)
 }
 
 /// The type of a parameter, by its word.

@@ -235,7 +235,7 @@ impl<'a> Work<'a> {
     }
 
     /// The folder of a file whose path is written so.
-    fn folder_of(&self, path: &str) -> Option<String> {
+    pub(super) fn folder_of(&self, path: &str) -> Option<String> {
         let path = self.expanded(path, 0)?;
         // The last `/` outside a template ends the folder.
         let mut depth = 0usize;
@@ -254,7 +254,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn folder(&self, text: &str) -> Option<String> {
+    pub(super) fn folder(&self, text: &str) -> Option<String> {
         self.expanded(text, 0).map(|t| tidy(&t))
     }
 
@@ -314,6 +314,7 @@ impl<'a> Work<'a> {
 /// A folder without what does not change where it is.
 fn tidy(path: &str) -> String {
     let path = path.trim_end_matches('/');
+    let path = path.strip_prefix("${{ plan.dir }}/").unwrap_or(path);
     let path = path.strip_prefix("./").unwrap_or(path);
     if path.is_empty() { "/".to_owned() } else { path.to_owned() }
 }

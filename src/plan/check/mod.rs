@@ -14,6 +14,8 @@ mod kinds;
 mod lint;
 mod names;
 mod order;
+mod places;
+mod secrecy;
 mod shape;
 mod steps;
 mod targets;
@@ -29,7 +31,7 @@ use sha2::{Digest, Sha256};
 use crate::diag::{Code, Finding, Severity, SourceId, Sources, Span};
 use crate::document::{Document, Kind, Node};
 use crate::plan::schema::Schemas;
-use crate::plan::{Checked, Input, Outcome, Plan};
+use crate::plan::{Checked, Input, Outcome, Plan, paths};
 use crate::step::Registry;
 use crate::template::{self, Expression, Problem, Template, Type};
 
@@ -65,7 +67,13 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
                 json["targets"]["list"] = included.root.to_json();
             }
             match serde_json::from_value::<Plan>(json) {
-                Ok(read) => plan = Some(read),
+                Ok(mut read) => {
+                    let folder = included.as_ref().map_or(&input.dir, |i| &i.dir);
+                    match paths::anchor(&mut read, &input.dir, folder) {
+                        Ok(()) => plan = Some(read),
+                        Err(problem) => findings.push(Finding::error(WRONG_VALUE, document.root.span, problem)),
+                    }
+                }
                 Err(error) => findings.push(Finding::error(WRONG_VALUE, document.root.span, error.to_string())),
             }
         }
@@ -254,6 +262,8 @@ impl<'a> Work<'a> {
         self.outside_steps();
         self.walk_steps();
         self.lint();
+        self.places();
+        self.secrecy();
         true
     }
 

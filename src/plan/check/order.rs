@@ -39,7 +39,7 @@ impl<'a> Work<'a> {
             Some("integer") => Type::Int,
             Some("number") => Type::Float,
             Some("boolean") => Type::Bool,
-            Some("string") => Type::Text,
+            Some("string" | "path") => Type::Text,
             Some("array") => Type::List(Box::new(Type::Any)),
             _ => Type::Any,
         };

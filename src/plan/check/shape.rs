@@ -9,6 +9,7 @@ use super::codes::{
     DOUBTFUL, LITERAL_SECRET, MISSING_KEY, MISSING_PARAM, NO_TEMPLATE, UNKNOWN_KEY, UNKNOWN_STEP, WRONG_TYPE,
     WRONG_VALUE,
 };
+use super::fits::{of_kind, property};
 use super::kinds::{choices, is, kinds, matches, variants, wanted};
 use crate::diag::{Finding, nearest};
 use crate::document::{Entry, Kind, Node};
@@ -77,8 +78,86 @@ impl Rules {
 
 /// The known key that an unknown one was meant to be: it is near, and not there already.
 pub(super) fn meant<'k>(entries: &[Entry], key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    nearest(key, known.filter(|k| !entries.iter().any(|e| e.key == *k)))
+    meant_of(key, known.filter(|k| !entries.iter().any(|e| e.key == *k)).collect())
 }
+
+/// The one of these keys that another one was meant to be: the same in other words, or near.
+fn meant_of<'k>(key: &str, free: Vec<&'k str>) -> Option<&'k str> {
+    let other_word =
+        SYNONYMS.iter().filter(|(word, _)| *word == key).find_map(|(_, own)| free.iter().find(|k| *k == own));
+    other_word.copied().or_else(|| nearest(key, free))
+}
+
+/// A value with the keys in it that a schema does not have renamed to those that were meant: each has its finding.
+pub(super) fn as_meant(value: Value, schema: &Value) -> Value {
+    let Value::Object(map) = value else { return value };
+    let schema = of_kind(schema, "object");
+    let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+    let known = || schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k.as_str());
+    let given: Vec<String> = map.keys().cloned().collect();
+    let meant = map.into_iter().map(|(key, value)| {
+        let free = || known().filter(|k| !given.iter().any(|g| g == k)).collect();
+        let own = if closed && property(schema, &key).is_none() { meant_of(&key, free()) } else { None };
+        let key = own.map_or(key, str::to_owned);
+        let value = match property(schema, &key) {
+            Some(inner) => as_meant(value, inner),
+            None => value,
+        };
+        (key, value)
+    });
+    Value::Object(meant.collect())
+}
+
+/// Words of other programs, each with ours.
+const SYNONYMS: [(&str, &str); 44] = [
+    ("keep", "keep_last"),
+    ("user", "username"),
+    ("username", "user"),
+    ("login", "username"),
+    ("role", "user"),
+    ("pass", "password"),
+    ("passwd", "password"),
+    ("pw", "password"),
+    ("passphrase", "password"),
+    ("database", "dbname"),
+    ("db", "dbname"),
+    ("name", "dbname"),
+    ("db", "database"),
+    ("hostname", "host"),
+    ("server", "host"),
+    ("folder", "dir"),
+    ("directory", "dir"),
+    ("path", "dir"),
+    ("output", "path"),
+    ("dest", "to"),
+    ("destination", "to"),
+    ("target", "to"),
+    ("recipients", "to"),
+    ("source", "from"),
+    ("src", "from"),
+    ("sender", "from"),
+    ("cmd", "argv"),
+    ("command", "argv"),
+    ("args", "argv"),
+    ("run", "argv"),
+    ("sql", "statement"),
+    ("query", "statement"),
+    ("uri", "url"),
+    ("address", "url"),
+    ("title", "subject"),
+    ("text", "body"),
+    ("message", "body"),
+    ("if", "when"),
+    ("on_error", "on_failure"),
+    ("always", "finally"),
+    ("variables", "vars"),
+    ("parameters", "params"),
+    ("inputs", "params"),
+    ("jobs", "steps"),
+];
+
+/// Keys that ask for a time to start at.
+const SCHEDULES: [&str; 6] = ["schedule", "cron", "on", "timer", "every", "interval"];
 
 impl Work<'_> {
     /// Whether a map has the keys that a schema wants, and they the values.
@@ -111,6 +190,12 @@ impl Work<'_> {
                 } else {
                     Finding::error(UNKNOWN_KEY, entry.key_span, format!("unknown key `{}` in {what}", entry.key))
                 };
+                if matches!(what, What::Plan) && SCHEDULES.contains(&entry.key.as_str()) {
+                    let finding = Finding::error(UNKNOWN_KEY, entry.key_span, "a plan does not say when it starts");
+                    let help = "start `runplan PLAN` from cron, like `30 2 * * * runplan /srv/backup/nightly.yaml`, or from a systemd timer";
+                    self.push(finding.help(help));
+                    continue;
+                }
                 self.push(match near {
                     Some(near) => {
                         missing.retain(|m| *m != near);
@@ -268,6 +353,20 @@ impl Work<'_> {
             Kind::Map(_) if raw.starts_with("${{") => {
                 ("put quotes around the text: a `: ` in it opens a map in YAML".to_owned(), None)
             }
+            Kind::Text(text)
+                if takes("object") && matches!(what, What::Key("database")) && !text.contains(['{', '"']) =>
+            {
+                remedy(format!("{{ dbname: {raw} }}"))
+            }
+            Kind::Map(entries) if takes("array") && entries.iter().any(|e| e.key.starts_with('-')) => {
+                ("put a space after each `-`".to_owned(), None)
+            }
+            Kind::Map(_)
+                if takes("array")
+                    && matches!(what, What::Key("steps" | "on_failure" | "on_success" | "finally" | "list")) =>
+            {
+                ("begin each item with `- `".to_owned(), None)
+            }
             Kind::Null if takes("object") => ("leave the key out, or write `{}`".to_owned(), None),
             Kind::Null if takes("array") => ("leave the key out, or write `[]`".to_owned(), None),
             Kind::Null => ("leave the key out, or give it a value".to_owned(), None),
@@ -360,10 +459,12 @@ impl Work<'_> {
         }
         let secret = schema.get(SCHEMA_MARK).is_some() && schema.get(PLAIN_MARK).is_none();
         if secret && !self.literals.get() && !text.is_empty() {
-            let finding = Finding::warning(LITERAL_SECRET, node.span, format!("{what} stands here for all to read"));
-            self.push(finding.conceal().help(
-                "say under `secrets` where it comes from, like `pw: { env: PW }`, and write `${{ secrets.pw }}` here",
-            ));
+            let finding = Finding::warning(LITERAL_SECRET, node.span, format!("{what} is in plain text"));
+            self.push(
+                finding
+                    .conceal()
+                    .help("declare it under `secrets`, like `pw: { env: PW }`, and write `${{ secrets.pw }}` here"),
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use super::Work;
 use super::codes::{DUPLICATE_ID, FAULT, MISSING_PARAM};
 use super::fits::{of_kind, property, type_of};
 use super::names::{Area, Place, conjuncts};
-use super::shape::{Rules, What, meant};
+use super::shape::{Rules, What, as_meant, meant};
 use crate::diag::Finding;
 use crate::document::{Kind, Node};
 use crate::plan::schema::{self, SECTIONS};
@@ -204,7 +204,7 @@ impl<'a> Work<'a> {
         let defaults = self.defaults(name);
         self.parameters(step, schema, defaults, &place);
         self.literals.set(false);
-        let faults = entry.check(&Value::Object(self.merged(step)));
+        let faults = entry.check(&as_meant(Value::Object(self.merged(step)), schema));
         if !faults.iter().any(|f| f.pointer.starts_with("/archive")) {
             self.open_archive(step, schema, defaults);
         }

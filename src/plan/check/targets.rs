@@ -4,7 +4,7 @@
 //! that breaks a step, is found. What is wrong for all of them alike is said once and without their names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -28,6 +28,8 @@ const LIMIT: u64 = 4 << 20;
 pub(super) struct Included {
     pub text: String,
     pub root: Node,
+    /// The folder that relative paths in it belong to.
+    pub dir: PathBuf,
 }
 
 /// Reads the file that a plan includes, if it does.
@@ -46,7 +48,10 @@ pub(super) fn read(
         Err(error) => {
             let message = format!("the targets in `{name}` cannot be read: {error}");
             let finding = Finding::error(TARGET_SOURCE, node.span, message);
-            findings.push(finding.help("the path begins at the folder of the plan"));
+            findings.push(finding.help(match error.kind() {
+                std::io::ErrorKind::InvalidData => "convert the file with `iconv -f latin1 -t utf8`",
+                _ => "the path begins at the folder of the plan",
+            }));
             return None;
         }
     };
@@ -60,7 +65,9 @@ pub(super) fn read(
         findings.push(Finding::error(WRONG_TYPE, root.span, message).help("begin each target with `- name: …`"));
         return None;
     }
-    Some(Included { text, root })
+    let file = dir.join(name);
+    let dir = file.parent().unwrap_or(dir).to_path_buf();
+    Some(Included { text, root, dir })
 }
 
 /// What is wrong for which targets.

@@ -74,6 +74,7 @@ pub struct Params {
     timeout: Span,
     /// A file with the certificate authorities to trust, PEM, in place of the system's; empty is the same as left out.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = true))]
     ca_file: Option<String>,
     /// The proxy, like `http://proxy.example.org:3128`, or `none`; empty is the same as left out: as `https_proxy`,
     /// `http_proxy`, `all_proxy` and `no_proxy` say, in small or capital letters.

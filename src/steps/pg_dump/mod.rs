@@ -43,6 +43,7 @@ use target::Target;
 pub struct Params {
     /// The `pg_dump` to use; otherwise the one of the server's own major version, else the nearest newer one.
     #[serde(default)]
+    #[schemars(extend("x-runplan-path" = "program"))]
     program: Option<String>,
     /// What `pg_dump` writes.
     #[serde(default)]
@@ -185,6 +186,7 @@ impl Step for PgDump {
     const EXAMPLE: &'static str =
         "archive:\n  path: backups/app-${{ run.id }}.zip\n  password: ${{ secrets.zip_password }}\n";
     const PUBLISHES: bool = true;
+    const NEEDS_DBNAME: bool = true;
     type Params = Params;
     type Output = Output;
     type Work = Work;

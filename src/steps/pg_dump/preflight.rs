@@ -28,6 +28,7 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
     let place = if alone && place.verdict == Verdict::Problem { place.in_vain() } else { place };
     seen.checks.push(place);
     if let Target::Archive(archive) = &target {
+        seen.checks.extend(archive.weak_password());
         // Each fails by itself, and the archive is at the other places.
         seen.checks.extend(archive.also.iter().map(|path| files::folder(look, room::folder(path.as_ref()), true)));
         seen.checks.extend(archive.unmounted(look).iter().map(|error| Check::failed(Area::Folder, error)));

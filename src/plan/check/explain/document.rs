@@ -197,17 +197,15 @@ steps:
         text: r#"In double quotes `\n` is a line end and `\b` a backspace, so a path of Windows becomes another text. Single quotes leave backslashes alone."#,
         wrong: r#"version: 1
 name: night
-logs: { dir: "D:\backups\new" }
 steps:
   - uses: command
-    with: { argv: [date] }
+    with: { argv: [report, "D:\backups\new"] }
 "#,
         right: r#"version: 1
 name: night
-logs: { dir: 'D:\backups\new' }
 steps:
   - uses: command
-    with: { argv: [date] }
+    with: { argv: [report, 'D:\backups\new'] }
 "#,
     },
 ];

@@ -31,14 +31,14 @@ steps:
         text: "The filters are a closed list: date, default, join, lower, upper, replace, length, first, last, basename, dirname. There are no functions.",
         wrong: r#"version: 1
 name: night
-params: { dir: { type: string, default: x } }
+params: { dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [ls, "${{ upper(params.dir) }}"] }
 "#,
         right: r#"version: 1
 name: night
-params: { dir: { type: string, default: x } }
+params: { dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [ls, "${{ params.dir | upper }}"] }
@@ -50,14 +50,14 @@ steps:
         text: "Expressions read `params`, `secrets`, `vars`, `env`, `database`, `plan`, `run`, `steps.<id>.status`, `steps.<id>.outputs.<name>`, in `on_failure` and `finally` also `failure`, and in a plan with targets `target`.",
         wrong: r#"version: 1
 name: night
-params: { backup_dir: { type: string, default: x } }
+params: { backup_dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [ls, "${{ params.bakup_dir }}"] }
 "#,
         right: r#"version: 1
 name: night
-params: { backup_dir: { type: string, default: x } }
+params: { backup_dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [ls, "${{ params.backup_dir }}"] }

@@ -1,4 +1,4 @@
-//! What is allowed and doubtful, and the version.
+//! What is allowed and doubtful.
 
 use super::Explanation;
 use crate::plan::check::codes;
@@ -28,14 +28,14 @@ steps:
         text: "Often the trace of a misspelt name, or of a step that was removed.",
         wrong: "version: 1
 name: night
-params: { dir: { type: string, default: x } }
+params: { dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [date] }
 ",
         right: r#"version: 1
 name: night
-params: { dir: { type: string, default: x } }
+params: { dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [ls, "${{ params.dir }}"] }
@@ -83,8 +83,8 @@ steps:
     },
     Explanation {
         code: codes::RETENTION_FIRST,
-        title: "archives are removed before they are copied",
-        text: "When the copy fails, the old archives are gone already. Retention stands last.",
+        title: "archives are removed before the new one is copied or checked",
+        text: "When the copy or the check fails, the old archives are already gone. Put retention last.",
         wrong: r#"version: 1
 name: night
 secrets: { zip: { env: ZIP } }
@@ -95,8 +95,8 @@ steps:
     with: { archive: { path: "b/${{ run.id }}.zip", password: "${{ secrets.zip }}" } }
   - uses: retention
     with: { dir: b, keep_last: 5 }
-  - uses: copy
-    with: { from: "${{ steps.dump.outputs.path }}", to: /mnt/share }
+  - uses: verify
+    with: { archive: "${{ steps.dump.outputs.path }}", password: "${{ secrets.zip }}" }
 "#,
         right: r#"version: 1
 name: night
@@ -106,8 +106,8 @@ steps:
     uses: pg_dump
     timeout: 2h
     with: { archive: { path: "b/${{ run.id }}.zip", password: "${{ secrets.zip }}" } }
-  - uses: copy
-    with: { from: "${{ steps.dump.outputs.path }}", to: /mnt/share }
+  - uses: verify
+    with: { archive: "${{ steps.dump.outputs.path }}", password: "${{ secrets.zip }}" }
   - uses: retention
     with: { dir: b, keep_last: 5 }
 "#,
@@ -174,14 +174,14 @@ on_failure:
         text: "Expressions are written `${{ … }}`; `{{ … }}` and `${…}` are plain text, and reach the program as they stand.",
         wrong: r#"version: 1
 name: night
-params: { dir: { type: string, default: x } }
+params: { dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { cwd: "${{ params.dir }}", argv: [ls, "{{ params.dir }}"] }
 "#,
         right: r#"version: 1
 name: night
-params: { dir: { type: string, default: x } }
+params: { dir: { type: path, default: x } }
 steps:
   - uses: command
     with: { argv: [ls, "${{ params.dir }}"] }
@@ -255,22 +255,5 @@ steps:
   - uses: command
     with: { argv: [date] }
 "#,
-    },
-    Explanation {
-        code: codes::VERSION,
-        title: "another version of the plan language",
-        text: "A plan says which version of the language it is written in. This program reads version 1.",
-        wrong: "version: 2
-name: night
-steps:
-  - uses: command
-    with: { argv: [date] }
-",
-        right: "version: 1
-name: night
-steps:
-  - uses: command
-    with: { argv: [date] }
-",
     },
 ];

@@ -3,6 +3,7 @@
 mod document;
 mod expressions;
 mod lint;
+mod places;
 mod secrets;
 mod structure;
 
@@ -24,5 +25,5 @@ pub struct Explanation {
 
 /// Every code there is, in order.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    [document::ALL, structure::ALL, expressions::ALL, secrets::ALL, lint::ALL].into_iter().flatten()
+    [document::ALL, structure::ALL, expressions::ALL, secrets::ALL, lint::ALL, places::ALL].into_iter().flatten()
 }

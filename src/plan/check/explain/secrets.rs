@@ -83,4 +83,48 @@ steps:
     with: { argv: [date] }
 "#,
     },
+    Explanation {
+        code: codes::ENV_NAME,
+        title: "the name of a variable with a `$`",
+        text: "`env` takes the name of an environment variable. The `$` is how a shell reads one, and is not part of the name.",
+        wrong: r#"version: 1
+name: night
+secrets: { pw: { env: $PW } }
+steps:
+  - uses: command
+    with: { argv: [login], stdin: "${{ secrets.pw }}" }
+"#,
+        right: r#"version: 1
+name: night
+secrets: { pw: { env: PW } }
+steps:
+  - uses: command
+    with: { argv: [login], stdin: "${{ secrets.pw }}" }
+"#,
+    },
+    Explanation {
+        code: codes::TOKEN_IN_URL,
+        title: "a token in a URL",
+        text: "The URL of a webhook, a bot or a heartbeat is a password: whoever knows it can send in your name. Declare the whole URL as a secret.",
+        wrong: "version: 1
+name: night
+steps:
+  - uses: http
+    with: { url: 'https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getMe' }
+",
+        right: r#"version: 1
+name: night
+secrets: { bot: { env: BOT_URL } }
+steps:
+  - uses: http
+    with: { url: "${{ secrets.bot }}/getMe" }
+"#,
+    },
+    Explanation {
+        code: codes::WEAK_PASSWORD,
+        title: "an archive password that is easily guessed",
+        text: "Whoever has the archive can try passwords without limit. Use at least five random words or 20 random characters, and keep the password where the archive is not. The same is checked before each run and by `runplan doctor`, whatever the source of the password.",
+        wrong: "",
+        right: "",
+    },
 ];
