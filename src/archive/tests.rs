@@ -27,6 +27,8 @@ fn touch() -> Touch {
         host: "h".to_owned(),
         target: None,
         database: None,
+        server: None,
+        wrong_clock: None,
         log_file: None,
         log_dir: None,
         failure: None,
@@ -356,4 +358,26 @@ fn an_archive_that_changed_since_its_removal_was_decided_stays() {
     let outside = files::Listed { name: "../a.zip".to_owned(), ..listed };
     assert!(files::remove(&touch, dir.path(), &outside).is_err());
     assert!(files::remove(&touch, dir.path(), &decided()).is_ok() && !path.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_swapped_loses_nothing_elsewhere() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let touch = touch();
+    let (shared, victim, aside) = (dir.path().join("shared"), dir.path().join("victim"), dir.path().join("aside"));
+    for folder in [&shared, &victim] {
+        std::fs::create_dir(folder).expect("a folder");
+        std::fs::write(folder.join("a.zip"), "same").expect("a file");
+    }
+    let folder = files::OpenFolder::open(touch.look(), &shared).expect("it opens");
+    let listed = folder.list(touch.look()).expect("a list");
+    // Between the decision and the deed the folder becomes a link to another one with the same names.
+    std::fs::rename(&shared, &aside).expect("it is moved");
+    std::os::unix::fs::symlink(&victim, &shared).expect("a link");
+    assert!(folder.remove(&touch, &listed[0]).is_ok());
+    assert!(victim.join("a.zip").exists() && !aside.join("a.zip").exists());
+    std::fs::write(aside.join("b"), "same").expect("another file");
+    std::fs::rename(aside.join("b"), aside.join("a.zip")).expect("it takes the name");
+    assert!(folder.remove(&touch, &listed[0]).is_err() && aside.join("a.zip").exists(), "another file of that name");
 }

@@ -19,23 +19,48 @@ pub struct Listed {
     pub modified: DateTime<Utc>,
     /// What tells this file from another one of the same name, where the system has such a number.
     pub inode: u64,
+    /// The device that it is on.
+    pub device: u64,
+    /// The user id that it belongs to; 0 where the system has none.
+    pub owner: u32,
 }
 
 impl Listed {
-    fn of(name: String, meta: &Metadata) -> Self {
+    pub(super) fn of(name: String, meta: &Metadata) -> Self {
         let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
-        Self { name, kind: meta.file_type().into(), bytes: meta.len(), modified, inode: inode(meta) }
+        let (inode, device, owner) = numbers(meta);
+        Self { name, kind: meta.file_type().into(), bytes: meta.len(), modified, inode, device, owner }
+    }
+
+    /// The same from what a call relative to an open folder gives.
+    #[cfg(unix)]
+    pub(super) fn of_stat(name: String, stat: &rustix::fs::Stat) -> Self {
+        use rustix::fs::FileType;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            FileType::Symlink => Kind::Link,
+            FileType::Fifo => Kind::Pipe,
+            FileType::Socket => Kind::Socket,
+            FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
+            FileType::Unknown => Kind::Unknown,
+        };
+        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
+        let modified = DateTime::from_timestamp(stat.st_mtime, nanos).unwrap_or_default();
+        let bytes = u64::try_from(stat.st_size).unwrap_or_default();
+        Self { name, kind, bytes, modified, inode: stat.st_ino, device: stat.st_dev, owner: stat.st_uid }
     }
 }
 
 #[cfg(unix)]
-fn inode(meta: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(meta)
+fn numbers(meta: &Metadata) -> (u64, u64, u32) {
+    use std::os::unix::fs::MetadataExt;
+    (meta.ino(), meta.dev(), meta.uid())
 }
 
 #[cfg(not(unix))]
-fn inode(_: &Metadata) -> u64 {
-    0
+fn numbers(_: &Metadata) -> (u64, u64, u32) {
+    (0, 0, 0)
 }
 
 /// What lies in a folder, in order of name. A name that is no UTF-8 is nobody's we know and left out; one that is gone

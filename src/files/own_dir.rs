@@ -161,7 +161,7 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// How many links may follow each other on the way to a folder, as on Linux.
-const LINKS: u32 = 40;
+pub(super) const LINKS: u32 = 40;
 
 /// Refuses symbolic links on the way to a folder that others can replace. What is missing is no link.
 ///

@@ -70,6 +70,9 @@ const NOTED: TimeDelta = TimeDelta::seconds(5);
 /// Beyond this it is wrong.
 const WRONG: TimeDelta = TimeDelta::seconds(60);
 
+/// Beyond this no decision that goes by days can be right.
+const USELESS: TimeDelta = TimeDelta::days(1);
+
 fn clock(ahead: TimeDelta) -> Check {
     let verdict = match ahead.abs() {
         far if far > WRONG => Verdict::Problem,
@@ -78,9 +81,10 @@ fn clock(ahead: TimeDelta) -> Check {
     };
     let word = if ahead > TimeDelta::zero() { "ahead of" } else { "behind" };
     let text = format!("clock: this machine's is {} s {word} the server's", ahead.abs().num_seconds());
-    Check::new(Area::Clock, verdict, text).hint(
+    let check = Check::new(Area::Clock, verdict, text).hint(
         "records, retention and the rules of VACUUM go by this machine's clock: have both machines set theirs (NTP)",
-    )
+    );
+    Check { holds_removal: ahead.abs() > USELESS, ..check }
 }
 
 #[cfg(test)]
@@ -102,6 +106,8 @@ mod tests {
             let check = clock(TimeDelta::seconds(seconds));
             assert_eq!(check.verdict, verdict, "{seconds}");
             assert!(check.text.contains(text), "{}", check.text);
+            assert!(!check.holds_removal);
         }
+        assert!(!clock(TimeDelta::days(-1)).holds_removal && clock(TimeDelta::seconds(-86_401)).holds_removal);
     }
 }

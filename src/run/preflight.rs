@@ -245,8 +245,10 @@ pub fn in_vain(all: &[Seen]) -> Option<(Failure, End)> {
 }
 
 /// Looks at everything before the first step of a run, says what is not well, and gives what makes it one in vain.
-pub async fn before(mut runner: Runner<'_>, stop: &Cancel) -> Option<(Failure, End)> {
+/// What is said of a clock that is wrong by more than a day is put into `wrong_clock`.
+pub async fn before(mut runner: Runner<'_>, stop: &Cancel, wrong_clock: &mut Option<String>) -> Option<(Failure, End)> {
     let all = runner.look_at_all(Leave::Quick, stop).await;
+    *wrong_clock = all.iter().flat_map(|s| &s.checks).find(|c| c.holds_removal).map(|c| c.text.clone());
     // What is missing is said already.
     let missing: Vec<String> = runner.missing.iter().map(|m| diag::clean(&runner.emitter.mask(&m.problem))).collect();
     let mut known: std::collections::BTreeSet<&String> = missing.iter().collect();

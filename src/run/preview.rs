@@ -110,8 +110,11 @@ impl Runner<'_> {
     }
 
     /// What the preflight would say of a step that can be decided.
-    async fn warn(&self, step: &StepPlan, reference: &StepRef, stop: &Cancel) {
+    async fn warn(&mut self, step: &StepPlan, reference: &StepRef, stop: &Cancel) {
         let seen = self.look_ahead(step, Leave::Look, stop).await;
+        if let Some(check) = seen.checks.iter().find(|c| c.holds_removal) {
+            self.facts.wrong_clock = Some(check.text.clone());
+        }
         for check in seen.checks.into_iter().filter(|c| c.verdict != Verdict::Ok) {
             let step = Some(reference.clone());
             self.emitter.emit(Fact::Line { step, level: Level::Warn, text: preflight::said(&check) });

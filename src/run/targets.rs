@@ -123,14 +123,20 @@ pub fn names(request: &Request, aim: &Aim, scope: &Scope) -> Vec<String> {
 
 /// What the steps of a target may know of the run.
 pub fn facts(request: &Request, aim: &Aim, begun: &Begun, scope: &Scope, dry_run: bool) -> RunFacts {
-    let database = scope.roots.iter().find(|(k, _)| k == "database").and_then(|(_, d)| d.get("dbname"));
+    let setting = |name: &str| scope.roots.iter().find(|(k, _)| k == "database").and_then(|(_, d)| d.get(name));
+    let port = match setting("port") {
+        Some(Value::Int(port)) => u16::try_from(*port).ok(),
+        _ => None,
+    };
     RunFacts {
         plan: request.checked.plan().name.clone(),
         run: begun.id.clone(),
         started_at: begun.started_at,
         host: request.host.clone(),
         target: aim.target.clone(),
-        database: database.and_then(Value::as_text).map(str::to_owned),
+        database: setting("dbname").and_then(Value::as_text).map(str::to_owned),
+        server: setting("host").and_then(Value::as_text).map(str::to_owned).zip(port),
+        wrong_clock: None,
         own_servers_only: dry_run && !request.connect,
         exclusion: lock::exclusion(aim, scope),
         log_file: (!dry_run).then(|| begun.log_file(aim)),
@@ -300,7 +306,7 @@ async fn one(request: &Request, run: &str, emitter: &Arc<Emitter>, work: Work, s
         let mut ahead = Runner::new(request, aim, Arc::clone(emitter), runner.scope.clone(), runner.facts.clone());
         ahead.missing.clone_from(&runner.missing);
         let found = match runner.stands(&limit).await {
-            None => preflight::before(ahead, &limit).await,
+            None => preflight::before(ahead, &limit, &mut runner.facts.wrong_clock).await,
             found => found,
         };
         if let Some((found, end)) = found {

@@ -138,6 +138,10 @@ pub struct RunFacts {
     pub own_servers_only: bool,
     /// Whom steps that write to a database exclude there, and for how long they wait.
     pub exclusion: Exclusion,
+    /// Host and port of its server, as the plan or the environment gives them.
+    pub server: Option<(String, u16)>,
+    /// What preflight said of a clock that is wrong by more than a day.
+    pub wrong_clock: Option<String>,
     /// The run's `run.log`, or the log of the target; none in a dry run.
     pub log_file: Option<PathBuf>,
     pub log_dir: Option<PathBuf>,

@@ -73,11 +73,14 @@ pub struct Check {
     /// No archive can come of the step while this is so, and going on to it is in vain.
     #[serde(skip)]
     pub in_vain: bool,
+    /// Nothing is removed in a run that saw this.
+    #[serde(skip)]
+    pub holds_removal: bool,
 }
 
 impl Check {
     pub fn new(area: Area, verdict: Verdict, text: impl Into<String>) -> Self {
-        Self { area, verdict, text: text.into(), hint: None, in_vain: false }
+        Self { area, verdict, text: text.into(), hint: None, in_vain: false, holds_removal: false }
     }
 
     pub fn ok(area: Area, text: impl Into<String>) -> Self {

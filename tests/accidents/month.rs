@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use sha2::Digest;
 
 use crate::night::{Night, bytes, zips};
 use crate::world::World;
@@ -15,13 +16,12 @@ fn prune(rules: &str) -> String {
 
 /// An archive and its record, made at that time.
 fn archive(world: &World, name: &str, made: DateTime<Utc>, change: &[(&str, Value)]) {
-    let text = format!("archive {name}");
-    // Each archive has bytes of its own, told apart by the end of its name.
-    let sum = format!("{:0>64}", name.bytes().map(|b| format!("{b:02x}")).collect::<String>());
+    let text = format!("PK\u{3}\u{4}ive {name}");
+    let sum: String = sha2::Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
     let mut record = json!({
         "schema_version": 1, "kind": "dump", "plan": "night", "target": null, "server": null, "database": "app",
         "machine": "m", "run": "20261101T000000Z-0000", "started_at": made, "finished_at": made,
-        "bytes": text.len(), "dump_bytes": 1, "sha256": sum[sum.len() - 64..], "format": "custom", "encryption": "aes256",
+        "bytes": text.len(), "dump_bytes": 1, "sha256": sum, "format": "custom", "encryption": "aes256",
         "compression": "deflate", "server_version": "15.1", "tool_version": "0.1.0",
     });
     for (key, value) in change {

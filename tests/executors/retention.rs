@@ -9,7 +9,7 @@ const PLAN: &str =
 
 /// An archive and its record, made on day `day` of November.
 fn archive(world: &World, name: &str, day: u32, change: &[(&str, serde_json::Value)]) {
-    let text = format!("archive {name}");
+    let text = format!("PK\u{3}\u{4}ive {name}");
     let mut record = json!({
         "schema_version": 1, "kind": "dump", "plan": "night", "target": null, "server": null, "database": "app",
         "machine": "m", "run": "20261101T000000Z-0000", "started_at": format!("2026-11-{day:02}T01:00:00Z"),
@@ -203,4 +203,179 @@ fn rules_by_calendar_and_pins_keep_what_they_say() {
     // 2026-11-20 is a Friday; the Sundays before it are the 15th and the 8th.
     assert_eq!(left, ["a03.zip", "a08.zip", "a15.zip", "a19.zip", "a20.zip"]);
     world.run(&PLAN.replace(", keep_last: 2", ""), &[]).ends(78).says("nothing says what stays");
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn what_strangers_forge_pushes_nothing_out() {
+    let world = World::new();
+    for day in 1..4 {
+        archive(&world, &format!("a{day}.zip"), day, &[]);
+    }
+    for (name, content) in
+        [("f1.zip", "PK\u{3}\u{4}ive f1.zip"), ("f2.zip", "PK\u{3}\u{4}ive f2.zip"), ("f3.zip", "garbage f3.zip")]
+    {
+        archive(&world, name, 20, &[]);
+        std::fs::write(world.path("out").join(name), content).expect("a file");
+        let record = std::fs::read(world.path(&format!("out/{name}.json"))).expect("a record");
+        std::fs::write(world.path(&format!("out/{name}.json")), record).expect("a record");
+    }
+    if is_root() {
+        let give =
+            |name: &str| std::os::unix::fs::chown(world.path(name), Some(65534), None).expect("it is given away");
+        give("out/f1.zip");
+        give("out/f2.zip.json");
+    } else {
+        // Nobody but root can make files of others: what is no archive at all stands in for them.
+        for name in ["f1.zip", "f2.zip"] {
+            std::fs::write(world.path("out").join(name), "garbage").expect("a file");
+        }
+    }
+    let run = world.run(PLAN, &[]).ends(0).says("leaves `f3.zip` alone: it ");
+    if is_root() {
+        run.says("leaves `f1.zip` alone: it belongs to user id 65534")
+            .says("leaves `f2.zip` alone: its record belongs to");
+    }
+    let archives: Vec<String> = world.names("out").into_iter().filter(|n| n.ends_with(".zip")).collect();
+    assert_eq!(archives, ["a2.zip", "a3.zip", "f1.zip", "f2.zip", "f3.zip"]);
+}
+
+#[test]
+fn an_archive_whose_bytes_changed_does_not_count() {
+    let world = World::new();
+    for day in 1..6 {
+        archive(&world, &format!("a{day}.zip"), day, &[]);
+    }
+    let touched = |name: &str, seconds: u64| {
+        let time = std::time::SystemTime::now() + std::time::Duration::from_secs(seconds);
+        let file = std::fs::File::options().write(true).open(world.path(&format!("out/{name}"))).expect("a file");
+        file.set_modified(time).expect("a time");
+    };
+    let five = PLAN.replace("keep_last: 2", "keep_last: 5");
+    world.run(&five, &[]).ends(0).never_says("alone").never_says("checks the bytes");
+    // The same size, other bytes; with the second one the record is touched too.
+    for name in ["a5.zip", "a4.zip"] {
+        world.write(&format!("out/{name}"), format!("PK\u{3}\u{4}ivE {name}"));
+        touched(name, 5);
+    }
+    touched("a4.zip.json", 9);
+    let run = world.run(PLAN, &[]).ends(0);
+    for name in ["a5.zip", "a4.zip"] {
+        assert!(
+            run.said.contains(&format!("leaves `{name}` alone: its bytes changed since it was made")),
+            "{}",
+            run.said
+        );
+    }
+    let archives: Vec<String> = world.names("out").into_iter().filter(|n| n.ends_with(".zip")).collect();
+    assert_eq!(archives, ["a2.zip", "a3.zip", "a4.zip", "a5.zip"]);
+}
+
+#[test]
+fn an_archive_that_was_only_touched_is_hashed_once() {
+    let world = World::new();
+    let text = "PK\u{3}\u{4}ive a1.zip";
+    let hash = std::process::Command::new("sha256sum").arg(world.write("text", text)).output().expect("sha256sum");
+    let hash = String::from_utf8_lossy(&hash.stdout)[..64].to_owned();
+    archive(&world, "a1.zip", 1, &[("sha256", json!(hash))]);
+    let file = std::fs::File::options().write(true).open(world.path("out/a1.zip")).expect("a file");
+    file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(9)).expect("a time");
+    world.run(PLAN, &["-v"]).ends(0).says("checks the bytes of `a1.zip`").never_says("alone");
+    world.run(PLAN, &["-v"]).ends(0).never_says("checks the bytes").never_says("alone");
+}
+
+#[test]
+fn archives_of_another_server_are_left_alone_and_said_once() {
+    let world = World::new();
+    let server =
+        |host: &str, port: u16, id: &str| [("server", json!({ "host": host, "port": port, "system_identifier": id }))];
+    archive(&world, "now.zip", 9, &server("db1", 5432, "2"));
+    archive(&world, "before-the-upgrade.zip", 8, &server("db1", 5432, "1"));
+    archive(&world, "by-its-old-name.zip", 7, &server("old", 5432, "2"));
+    archive(&world, "other-port.zip", 12, &server("db1", 5433, "3"));
+    archive(&world, "other-host.zip", 11, &server("db2", 5432, "4"));
+    let plan = PLAN.replace("dbname", "host: db1, port: 5432, dbname");
+    let run = world.run(&plan, &["-n"]).ends(0);
+    let run = run.says("keeps `now.zip`: number 1").says("keeps `before-the-upgrade.zip`: number 2");
+    let run = run.says("removes `by-its-old-name.zip`: number 3");
+    run.says("leaves 2 archives of `db1:5433`, `db2:5432` alone: `server: any` counts them in");
+    let any = plan.replace("keep_last: 2", "keep_last: 2, server: any");
+    world.run(&any, &["-n"]).ends(0).says("keeps `other-port.zip`: number 1").says("removes `now.zip`: number 3");
+}
+
+#[test]
+fn a_clock_that_is_wrong_by_more_than_a_day_holds_retention_still() {
+    let world = World::with_database();
+    let plan = PLAN.replace("dbname: app", &format!("dbname: {}", world.db()));
+    for day in 1..5 {
+        archive(&world, &format!("a{day}.zip"), day, &[("database", json!(world.db()))]);
+    }
+    let asks = "steps:\n  - { uses: sql, with: { statement: SELECT 1 } }\n";
+    let plan = plan.replace("steps:\n", asks);
+    for (ahead, left) in [("2 days", 8), ("-25 hours", 8), ("1 hour", 4)] {
+        world.sql(&format!(
+            "CREATE OR REPLACE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.statement_timestamp() + interval '{ahead}' $$"
+        ));
+        let dry = world.run(&plan, &["-n"]).ends(0);
+        let run = world.run(&plan, &[]).ends(0);
+        assert_eq!(world.names("out").len(), left, "{ahead}: {}", run.said);
+        for run in [dry, run].into_iter().filter(|_| left == 8) {
+            run.says("nothing is removed: clock: this machine's is ");
+        }
+    }
+}
+
+/// The folder is swapped again and again while the step runs: what is elsewhere stays.
+#[test]
+fn a_folder_that_is_swapped_in_a_loop_costs_nothing_elsewhere() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    for day in 1..9 {
+        archive(&world, &format!("a{day}.zip"), day, &[]);
+    }
+    let (out, aside, victim) = (world.path("out"), world.path("aside"), world.path("victim"));
+    std::fs::create_dir(&victim).expect("a folder");
+    for name in world.names("out") {
+        std::fs::copy(out.join(&name), victim.join(&name)).expect("a copy");
+    }
+    let all = world.names("victim");
+    // Others can write where the folder is, so that a link in its place is not followed.
+    std::fs::set_permissions(world.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("permissions");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                std::fs::rename(&out, &aside).expect("it is moved");
+                std::os::unix::fs::symlink(&victim, &out).expect("a link");
+                std::fs::remove_file(&out).expect("it is removed");
+                std::fs::rename(&aside, &out).expect("it is moved back");
+            }
+        });
+        for _ in 0..20 {
+            world.run(PLAN, &[]);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(world.names("victim"), all);
+}
+
+/// Growth is linear: ten times the files take no more than twenty times as long, which a square would by far.
+#[test]
+fn a_large_folder_takes_time_in_proportion() {
+    let time = |files: u32| {
+        let world = World::new();
+        for number in 0..files / 2 {
+            archive(&world, &format!("a{number}.zip"), 1 + number % 28, &[]);
+        }
+        let keep = PLAN.replace("keep_last: 2", "keep_last: 100000");
+        let since = std::time::Instant::now();
+        world.run(&keep, &["-n", "-q"]).ends(0);
+        since.elapsed()
+    };
+    let (small, large) = (time(1_000), time(10_000));
+    assert!(large < small * 20, "{small:?}, {large:?}");
 }

@@ -223,6 +223,8 @@ mod tests {
             host: "db1".to_owned(),
             target: None,
             database: Some("app".to_owned()),
+            server: None,
+            wrong_clock: None,
             log_file: Some("/logs/run.log".into()),
             log_dir: None,
             resume: Some("runplan resume 20261122T213000Z-3f9c".to_owned()),

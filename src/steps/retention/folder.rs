@@ -1,14 +1,16 @@
 //! What lies in the folder: which files are archives that count, and why the others do not.
 
-use std::path::Path;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::Params;
+use super::known::Known;
 use super::rules::Candidate;
+use super::{Params, Servers};
 use crate::archive::{self, Content, Record};
-use crate::files::{self, Kind, Listed};
+use crate::files::{Kind, Listed, OpenFolder};
 use crate::step::{Look, StepError};
 
 /// Whose archives count.
@@ -16,6 +18,10 @@ pub struct Wanted {
     plan: String,
     target: Option<String>,
     pub database: Option<String>,
+    /// Host and port of the server whose archives count; none when those of any server do.
+    server: Option<(String, u16)>,
+    /// The `system_identifier` of that server, where an archive tells it.
+    identifier: Option<String>,
     /// Names that count without a record.
     pattern: Option<GlobMatcher>,
 }
@@ -24,7 +30,8 @@ impl Wanted {
     /// Those of a plan, target and database.
     pub fn of(plan: &str, target: Option<&str>, database: Option<&str>) -> Self {
         let own = |t: Option<&str>| t.map(str::to_owned);
-        Self { plan: plan.to_owned(), target: own(target), database: own(database), pattern: None }
+        let (plan, target, database) = (plan.to_owned(), own(target), own(database));
+        Self { plan, target, database, server: None, identifier: None, pattern: None }
     }
 
     /// Those that the parameters name; what they leave out is the run's own.
@@ -35,6 +42,9 @@ impl Wanted {
         let facts = &look.facts;
         let database = params.database.as_ref().or(facts.database.as_ref()).map(String::as_str);
         let mut wanted = Self::of(params.plan.as_ref().unwrap_or(&facts.plan), facts.target.as_deref(), database);
+        if params.server == Servers::Same {
+            wanted.server.clone_from(&facts.server);
+        }
         if let Some(text) = &params.pattern {
             // Only `*` and `?` mean something.
             let special = |c: char| matches!(c, '[' | ']' | '{' | '}' | '\\');
@@ -61,6 +71,25 @@ impl Wanted {
         }
         (record.database != self.database).then(|| format!("it is of the database {}", named(&record.database)))
     }
+
+    /// The server of a record whose archive would count, were it of our server. A record that names no server says nothing
+    /// against it.
+    fn other_server(&self, record: &Record) -> Option<String> {
+        let ((host, port), server) = (self.server.as_ref()?, record.server.as_ref()?);
+        let same = server.host == *host && server.port == *port
+            || self.identifier.is_some() && self.identifier == server.system_identifier;
+        (!same).then(|| format!("{}:{}", server.host, server.port))
+    }
+
+    /// Learns which server ours is: the newest archive from its host and port tells, so that its archives count too that
+    /// were made while it had another name.
+    fn learn<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
+        let Some((host, port)) = &self.server else { return };
+        let ours = records.filter(|r| self.refuses(r).is_none());
+        let ours = ours.filter(|r| r.server.as_ref().is_some_and(|s| s.host == *host && s.port == *port));
+        let newest = ours.max_by_key(|r| r.started_at).and_then(|r| r.server.as_ref());
+        self.identifier = newest.and_then(|s| s.system_identifier.clone());
+    }
 }
 
 /// A file as it was looked at.
@@ -69,6 +98,8 @@ pub struct Seen {
     /// Its record: what it says, or why it counts for nothing; none when there is none.
     pub record: Option<Result<Record, String>>,
     pub pinned: bool,
+    /// Why neither the file nor its record is to be believed.
+    pub doubt: Option<String>,
 }
 
 /// The archive as it counts, or why it does not.
@@ -93,16 +124,21 @@ fn made(seen: &Seen, wanted: &Wanted) -> Result<DateTime<Utc>, String> {
     let record = match &seen.record {
         Some(Ok(record)) => record,
         Some(Err(why)) => return Err(format!("its record {why}")),
-        None if wanted.pattern.as_ref().is_some_and(|p| p.is_match(&file.name)) => return Ok(file.modified),
+        None if wanted.pattern.as_ref().is_some_and(|p| p.is_match(&file.name)) => {
+            return seen.doubt.clone().map_or(Ok(file.modified), Err);
+        }
         None => return Err("it has no record".to_owned()),
     };
     if let Some(why) = wanted.refuses(record) {
         return Err(why);
     }
+    if let Some(server) = wanted.other_server(record) {
+        return Err(format!("it is of the server `{server}`"));
+    }
     if record.bytes != file.bytes {
         return Err(format!("it has {} bytes, and its record says {}", file.bytes, record.bytes));
     }
-    Ok(record.started_at)
+    seen.doubt.clone().map_or(Ok(record.started_at), Err)
 }
 
 /// An archive that counts, as it lies there.
@@ -113,6 +149,7 @@ pub struct Archive {
 }
 
 /// The archives that count, and why each other file does not.
+#[derive(Default)]
 pub struct Sorted {
     pub archives: Vec<Archive>,
     /// Records of such archives that are gone.
@@ -128,13 +165,29 @@ pub struct Other {
     pub why: String,
     /// It would be an archive of ours, were it or its record not damaged.
     pub damaged: bool,
+    /// It would count, were it of our server: the server that it is of.
+    pub server: Option<String>,
 }
 
-/// Tells the archives that count from everything else in the folder.
-pub fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> Sorted {
-    let mut sorted = Sorted { archives: Vec::new(), orphans: Vec::new(), others: Vec::new() };
-    let find = |name: &str| listed.iter().find(|l| l.name == name);
-    for file in &listed {
+/// Tells the archives that count from everything else in the folder. What is found of their bytes is put into `known`.
+///
+/// # Errors
+/// The work was cancelled.
+pub fn sort(
+    look: &Look,
+    folder: &OpenFolder,
+    listed: &[Listed],
+    wanted: &mut Wanted,
+    known: &mut Known,
+) -> Result<Sorted, StepError> {
+    let names: HashMap<&str, &Listed> = listed.iter().map(|l| (l.name.as_str(), l)).collect();
+    let find = |name: &str| names.get(name).copied();
+    let mut sorted = Sorted::default();
+    let mut all = Vec::new();
+    for file in listed {
+        if look.cancel.is_cancelled() {
+            return Err(StepError::cancelled());
+        }
         // A record or a pin is spoken of with its archive.
         let beside = [".json", archive::PIN].iter().find_map(|end| file.name.strip_suffix(end));
         if beside.is_some_and(|archive| find(archive).is_some()) {
@@ -142,36 +195,60 @@ pub fn sort(look: &Look, dir: &Path, listed: Vec<Listed>, wanted: &Wanted) -> So
         }
         if let Some(archive) = file.name.strip_suffix(".json")
             && find(&format!("{archive}.partial")).is_none()
-            && read(look, dir, file).is_ok_and(|r| wanted.refuses(&r).is_none())
+            && folder.trusts(file)
+            && read(folder, file).is_ok_and(|r| wanted.refuses(&r).is_none() && wanted.other_server(&r).is_none())
         {
             sorted.orphans.push(file.clone());
             continue;
         }
         let record = find(&format!("{}.json", file.name));
         let pinned = find(&format!("{}{}", file.name, archive::PIN)).is_some();
-        let seen = Seen { file: file.clone(), record: record.map(|r| read(look, dir, r)), pinned };
+        let doubt = [Some(file), record].into_iter().flatten().find(|f| !folder.trusts(f)).map(stranger);
+        let seen = Seen { file: file.clone(), record: record.map(|r| read(folder, r)), pinned, doubt };
+        all.push((seen, record.cloned()));
+    }
+    let records = all.iter().filter(|(seen, _)| seen.doubt.is_none());
+    wanted.learn(records.filter_map(|(seen, _)| seen.record.as_ref().and_then(|r| r.as_ref().ok())));
+    // The newest first: what there is no time for is what matters least.
+    let made = |seen: &Seen| seen.record.as_ref().and_then(|r| r.as_ref().ok()).map(|r| r.started_at);
+    all.sort_by_cached_key(|(seen, _)| Reverse(made(seen)));
+    for (mut seen, record) in all {
+        if look.cancel.is_cancelled() {
+            return Err(StepError::cancelled());
+        }
+        if let (Ok(_), Some(Ok(told)), Some(beside)) = (judge(&seen, wanted), &seen.record, &record) {
+            seen.doubt = known.check(look, folder, (&seen.file, beside), told).err();
+        }
         match judge(&seen, wanted) {
-            Ok(candidate) => {
-                sorted.archives.push(Archive { candidate, file: seen.file, record: record.cloned() });
-            }
+            Ok(candidate) => sorted.archives.push(Archive { candidate, file: seen.file, record }),
             Err(why) => {
+                let told = seen.record.as_ref().and_then(|r| r.as_ref().ok());
+                let ours = told.filter(|r| wanted.refuses(r).is_none());
+                let server = ours.and_then(|r| wanted.other_server(r));
                 let damaged = seen.file.kind == Kind::File
-                    && match &seen.record {
-                        Some(Ok(record)) => wanted.refuses(record).is_none(),
-                        Some(Err(_)) => true,
-                        None => false,
-                    };
-                sorted.others.push(Other { name: file.name.clone(), why, damaged });
+                    && server.is_none()
+                    && (ours.is_some() || matches!(seen.record, Some(Err(_))));
+                sorted.others.push(Other { name: seen.file.name, why, damaged, server });
             }
         }
     }
-    sorted
+    if look.cancel.is_cancelled() {
+        return Err(StepError::cancelled());
+    }
+    sorted.archives.sort_by(|a, b| a.file.name.cmp(&b.file.name));
+    sorted.others.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(sorted)
 }
 
-fn read(look: &Look, dir: &Path, record: &Listed) -> Result<Record, String> {
+/// Why a file of somebody else is not believed.
+fn stranger(file: &Listed) -> String {
+    let what = if file.name.ends_with(".json") { "its record" } else { "it" };
+    format!("{what} belongs to user id {}, who is neither the owner of the folder nor this user", file.owner)
+}
+
+fn read(folder: &OpenFolder, record: &Listed) -> Result<Record, String> {
     if record.kind != Kind::File {
         return Err(format!("is {}, not a regular file", record.kind.describe()));
     }
-    let text = files::read_small(look, &dir.join(&record.name), archive::LIMIT);
-    Record::parse(&text.map_err(|e| format!("cannot be read: {e}"))?)
+    Record::parse(&folder.read(record, archive::LIMIT).map_err(|e| format!("cannot be read: {e}"))?)
 }

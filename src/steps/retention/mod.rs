@@ -1,11 +1,12 @@
 //! `retention`: which archives of a folder stay, and which go.
 
 mod folder;
+mod known;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,21 +14,24 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, Listed};
+use crate::files::{self, Listed, OpenFolder};
 use crate::quantity::{Size, Span};
 use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
-use folder::{Archive, Other, Wanted, sort};
+use folder::{Archive, Other, Sorted, Wanted, sort};
+use known::Known;
 use rules::{Candidate, Policy, Verdict, decide};
 
 /// Keeps archives of a folder by rules and removes the others.
 ///
-/// At least one `keep_…` rule is needed; what any of them keeps stays. Only complete dumps with a valid record of the same plan, target and database count, and only those are ever
-/// removed, each with its record; `pattern` takes in files without one. A pinned archive (`runplan pin`) stays and takes
+/// At least one `keep_…` rule is needed; what any of them keeps stays. Only complete dumps with a valid record of the same
+/// plan, target, database and server count, and only those are ever removed, each with its record. Archive and record must
+/// belong to the owner of the folder or to the user that runs the plan, and an archive whose bytes changed since it was
+/// made does not count; `pattern` takes in files without one. A pinned archive (`runplan pin`) stays and takes
 /// nobody's place; so does one whose time is yet to come, since a clock was wrong. One that lies at several places of the
 /// folder counts once, and stays or goes at all of them. They are ordered by the time in their records.
 /// Symbolic links are not followed. When an earlier step of the run failed nothing is removed, except when that step has
-/// `continue_on_error` and makes no archive or copy.
+/// `continue_on_error` and makes no archive or copy. Nor is anything removed while a clock is wrong by more than a day.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -67,10 +71,25 @@ pub struct Params {
     /// The plan whose archives count; otherwise this one.
     #[serde(default)]
     plan: Option<String>,
+    /// Whose server's archives count. The same server is one with the same `system_identifier`, or with the same host and
+    /// port as the plan gives them; `any` counts those of every server.
+    #[serde(default)]
+    server: Servers,
     /// Names of files without a record that count too, ordered by when they were last written; `*` and `?` are
     /// wildcards.
     #[serde(default)]
     pattern: Option<String>,
+}
+
+/// Whose server's archives count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Servers {
+    /// Those of the plan's server; archives of others are left alone.
+    #[default]
+    Same,
+    /// Those of every server.
+    Any,
 }
 
 fn one() -> u32 {
@@ -122,6 +141,10 @@ struct Doomed(Vec<(Listed, Option<Listed>)>);
 #[derive(Debug)]
 pub struct Work {
     dir: PathBuf,
+    /// The folder, open since it was listed; none in a dry run in which an earlier step would make it.
+    folder: Option<OpenFolder>,
+    /// What is known of the bytes of the archives that count.
+    known: Known,
     /// Each file that is an archive that counts, the newest first.
     verdicts: Vec<Verdict>,
     doomed: Vec<Doomed>,
@@ -161,27 +184,37 @@ impl Step for Retention {
 
     async fn plan(params: Params, look: &Look) -> Result<Work, StepError> {
         let policy = params.policy()?;
-        let wanted = Wanted::new(&params, look)?;
+        let mut wanted = Wanted::new(&params, look)?;
         let dir = PathBuf::from(&params.dir);
         let upcoming = upcoming(look, &dir, wanted.database.as_deref());
-        let listed = match files::list(look, &dir) {
-            Ok(listed) => listed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !upcoming.is_empty() => Vec::new(),
-            Err(error) => {
-                let failed = StepError::because(format!("the folder `{}` cannot be listed", dir.display()), &error);
-                return Err(failed.hint(ASTRAY));
+        let failed = |error: &io::Error| match look.cancel.is_cancelled() {
+            true => StepError::cancelled(),
+            false => StepError::because(format!("the folder `{}` cannot be listed", dir.display()), error).hint(ASTRAY),
+        };
+        let folder = match OpenFolder::open(look, &dir) {
+            Ok(folder) => Some(folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !upcoming.is_empty() => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        let mut known = Known::read(look, folder.as_ref().map_or(&dir, |f| f.path()));
+        let sorted = match &folder {
+            None => Sorted::default(),
+            Some(folder) => {
+                let listed = folder.list(look).map_err(|e| failed(&e))?;
+                sort(look, folder, &listed, &mut wanted, &mut known)?
             }
         };
-        let sorted = sort(look, &dir, listed, &wanted);
         let mut candidates = upcoming;
         candidates.extend(sorted.archives.iter().map(|a| a.candidate.clone()));
         let hold = hold(look);
         let day = |time: DateTime<Utc>| time.with_timezone(&Local).date_naive();
         let verdicts = decide(candidates, &policy, look.now, &day, hold.as_deref());
         let mut doomed: BTreeMap<usize, Doomed> = BTreeMap::new();
+        let gone: HashMap<&str, usize> =
+            verdicts.iter().filter(|v| !v.stays).map(|v| (v.name.as_str(), v.archive)).collect();
         for Archive { file, record, .. } in sorted.archives {
-            if let Some(verdict) = verdicts.iter().find(|v| !v.stays && v.name == file.name) {
-                doomed.entry(verdict.archive).or_default().0.push((file, record));
+            if let Some(archive) = gone.get(file.name.as_str()) {
+                doomed.entry(*archive).or_default().0.push((file, record));
             }
         }
         let doomed = doomed.into_values().collect();
@@ -189,7 +222,7 @@ impl Step for Retention {
             look.log.debug(format!("leaves `{name}` alone: {why}"));
         }
         let orphans = if hold.is_none() { sorted.orphans } else { Vec::new() };
-        Ok(Work { dir, verdicts, doomed, orphans, others: sorted.others })
+        Ok(Work { dir, folder, known, verdicts, doomed, orphans, others: sorted.others })
     }
 
     fn preview(work: &Work) -> Preview {
@@ -202,7 +235,9 @@ impl Step for Retention {
             lines.push(format!("no archive in `{}` counts", work.dir.display()));
         }
         lines.extend(work.orphans.iter().map(|r| format!("removes the record `{}`: its archive is gone", r.name)));
-        let (damaged, foreign): (Vec<&Other>, Vec<&Other>) = work.others.iter().partition(|o| o.damaged);
+        let (elsewhere, others): (Vec<&Other>, Vec<&Other>) = work.others.iter().partition(|o| o.server.is_some());
+        let (damaged, foreign): (Vec<&Other>, Vec<&Other>) = others.into_iter().partition(|o| o.damaged);
+        lines.extend(of_other_servers(&elsewhere));
         lines.extend(damaged.iter().map(|o| format!("leaves `{}` alone: {}", o.name, o.why)));
         lines.extend(summary(&foreign));
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
@@ -216,6 +251,7 @@ impl Step for Retention {
 
     async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let mut output = Output { kept: work.kept() as u64, deleted: 0, freed_bytes: 0 };
+        let Work { folder: Some(folder), .. } = &work else { return Ok(output) };
         let mut problems = Vec::new();
         for Doomed(places) in &work.doomed {
             let before = problems.len();
@@ -225,8 +261,8 @@ impl Step for Retention {
                 }
                 // The archive first: a record that is left without one counts for nothing, the other way round a good
                 // archive would be one that nobody knows.
-                let removed = files::remove(touch, &work.dir, file);
-                match removed.and_then(|()| record.as_ref().map_or(Ok(()), |r| files::remove(touch, &work.dir, r))) {
+                let removed = folder.remove(touch, file);
+                match removed.and_then(|()| record.as_ref().map_or(Ok(()), |r| folder.remove(touch, r))) {
                     Ok(()) => {
                         touch.log().info(format!("removed `{}` ({})", file.name, Size(file.bytes)));
                         output.freed_bytes += size(file, record.as_ref());
@@ -237,15 +273,16 @@ impl Step for Retention {
             output.deleted += u64::from(problems.len() == before);
         }
         for record in &work.orphans {
-            match files::remove(touch, &work.dir, record) {
+            match folder.remove(touch, record) {
                 Ok(()) => touch.log().info(format!("removed the record `{}`, whose archive is gone", record.name)),
                 Err(error) => problems.push(format!("`{}`: {error}", record.name)),
             }
         }
         if !work.doomed.is_empty() {
             // The names are gone either way; a crash may bring one back, and the next run removes it then.
-            let _ = files::flush_dir(touch, &work.dir);
+            let _ = folder.flush(touch);
         }
+        work.known.write(touch);
         if problems.is_empty() {
             return Ok(output);
         }
@@ -279,13 +316,26 @@ fn summary(foreign: &[&Other]) -> Option<String> {
     (!names.is_empty()).then(|| format!("leaves {} other files alone: {}{rest}", foreign.len(), names.join(", ")))
 }
 
+/// The archives of other servers, said once.
+fn of_other_servers(others: &[&Other]) -> Option<String> {
+    let servers: BTreeSet<&str> = others.iter().filter_map(|o| o.server.as_deref()).collect();
+    let names: Vec<String> = servers.iter().take(NAMED).map(|s| format!("`{s}`")).collect();
+    let more = if servers.len() > names.len() { " and others" } else { "" };
+    let (count, s) = (others.len(), if others.len() == 1 { "" } else { "s" });
+    let names = names.join(", ");
+    (count > 0).then(|| format!("leaves {count} archive{s} of {names}{more} alone: `server: any` counts them in"))
+}
+
 fn size(file: &Listed, record: Option<&Listed>) -> u64 {
     file.bytes + record.map_or(0, |r| r.bytes)
 }
 
-/// Why nothing may go: an earlier step that failed, unless the plan allows that and it makes no archive or copy.
+/// Why nothing may go: a clock that is wrong, or an earlier step that failed, unless the plan allows that and it makes no archive or copy.
 fn hold(look: &Look) -> Option<String> {
     use crate::step::Status::{Cancelled, Failed, TimedOut, Warning};
+    if let Some(clock) = &look.facts.wrong_clock {
+        return Some(clock.clone());
+    }
     let bad = look.facts.steps.iter().find(|s| match s.status {
         Failed | TimedOut | Cancelled => true,
         Warning => s.publishes,

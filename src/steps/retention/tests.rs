@@ -277,8 +277,9 @@ fn archive(name: &str, plan: &str, database: &str, made: DateTime<Utc>) -> Seen 
         server_version: None,
         tool_version: "0".to_owned(),
     };
-    let file = Listed { name: name.to_owned(), kind: Kind::File, bytes: 10, modified: made, inode: 0 };
-    Seen { file, record: Some(Ok(record)), pinned: false }
+    let file =
+        Listed { name: name.to_owned(), kind: Kind::File, bytes: 10, modified: made, inode: 0, device: 0, owner: 0 };
+    Seen { file, record: Some(Ok(record)), pinned: false, doubt: None }
 }
 
 /// 100,000 histories of a folder: nights that fail, a clock that jumps, archives of other plans and databases, of a prefix
