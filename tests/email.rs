@@ -93,7 +93,7 @@ fn a_failure_sends_one_mail_with_the_log_and_a_good_run_sends_none() {
         "\n  dump (command)   failed ",
         "\n  after (command)  skipped",
         "first: hello",
-        "run: failed at dump: `sh` ended with exit status 3",
+        "dump: failed after 0.0 s: `sh` ended with exit status 3",
     ] {
         assert!(text.replace("\r\n", "\n").contains(part), "{part}: {text}");
     }
@@ -405,11 +405,12 @@ fn the_alert_goes_whatever_failed() {
         assert_eq!(mail.attachments().len(), attached, "{}", mail.part("text"));
     };
 
-    // A secret is missing.
+    // A secret is missing that a step reads.
     let dir = tempfile::tempdir().expect("a folder");
-    std::fs::write(dir.path().join("plan.yaml"), format!("{start}{sleep}{alert}")).expect("a plan");
+    let reads = sleep.replace("'30']", "'30'], env: { O: '${{ secrets.other }}' }");
+    std::fs::write(dir.path().join("plan.yaml"), format!("{start}{reads}{alert}")).expect("a plan");
     let output = runplan(dir.path()).arg("plan.yaml").env_remove("RP_OTHER").output().expect("runs");
-    seen(&server, &output, 77, &["Kind      secret", "RP_OTHER"], 1);
+    seen(&server, &output, 77, &["the secret `other` is missing", "RP_OTHER"], 1);
 
     // The log cannot be written.
     let dir = tempfile::tempdir().expect("a folder");
@@ -422,7 +423,7 @@ fn the_alert_goes_whatever_failed() {
     // The time is over.
     let dir = tempfile::tempdir().expect("a folder");
     let output = run(dir.path(), &format!("{start}timeout: 1s\n{sleep}{alert}"), &[]);
-    seen(&server, &output, 124, &["Kind      timeout", "Step      sleep"], 1);
+    seen(&server, &output, 124, &["timeout of", "Step      sleep"], 1);
 
     // Another run holds the lock; then a signal ends that one.
     let dir = tempfile::tempdir().expect("a folder");
@@ -431,10 +432,10 @@ fn the_alert_goes_whatever_failed() {
     let first = first.expect("runs");
     std::thread::sleep(Duration::from_millis(1500));
     let second = runplan(dir.path()).arg("plan.yaml").output().expect("runs");
-    seen(&server, &second, 75, &["Kind      lock"], 1);
+    seen(&server, &second, 75, &["another run holds the lock"], 1);
     Command::new("kill").args(["-TERM", &first.id().to_string()]).status().expect("kill");
     let first = first.wait_with_output().expect("it ends");
-    seen(&server, &first, 143, &["Kind      signal", "Step      sleep"], 1);
+    seen(&server, &first, 143, &["terminated by SIGTERM", "Step      sleep"], 1);
 }
 
 #[test]

@@ -123,6 +123,7 @@ pub fn carry_out(task: Task, terms: &Terms) -> Result<Exit, Failure> {
 
 /// Everything that a run of the plan needs, found or made.
 pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Reader>>) -> Request {
+    let max = checked.plan().logs.max_size;
     Request {
         checked,
         registry: REGISTRY,
@@ -139,10 +140,10 @@ pub fn request(checked: Checked, aims: Aims, pick: Pick, readers: Vec<Arc<dyn Re
         stop: Cancel::new(),
         abort: Cancel::new(),
         readers,
-        open_journal: Box::new(|dir| {
+        open_journal: Box::new(move |dir| {
             // Only `last` without a plan reads it, and a run does not depend on that.
             let _ = journal::note_run(&files::state_dir(&environment()), dir);
-            Journal::create(dir).map(|j| j as Arc<dyn Reader>)
+            Journal::create(dir, journal::Limit::new(max.0, max.to_string())).map(|j| j as Arc<dyn Reader>)
         }),
         subject_of: journal::subject_of,
         exit_code: exit::of_run,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{Local, SecondsFormat};
 
+use super::limit::Limit;
 use super::{EVENTS, LOG};
 use crate::diag;
 use crate::event::{Event, Fact, Reader, lines};
@@ -26,15 +27,16 @@ struct Files {
     log: File,
     /// A log for each target that is running.
     targets: BTreeMap<String, File>,
+    limit: Limit,
 }
 
 impl Journal {
     /// Makes the folder (0700) and the files (0600) of a run. The file of events stays locked while the run lives, so
-    /// that nobody removes the folder under it.
+    /// that nobody removes the folder under it. They take no more lines than `limit` lets.
     ///
     /// # Errors
     /// The folder or a file cannot be made or exists already, or a folder above is not ours.
-    pub fn create(dir: &Path) -> io::Result<Arc<Self>> {
+    pub fn create(dir: &Path, limit: Limit) -> io::Result<Arc<Self>> {
         let (Some(plan), Some(name)) = (dir.parent(), dir.file_name().and_then(|n| n.to_str())) else {
             return Err(io::ErrorKind::InvalidFilename.into());
         };
@@ -46,7 +48,7 @@ impl Journal {
         // Some file systems know no locks; the folder is then protected by its age alone.
         files::hold(&events);
         let log = dir.create_file(LOG)?;
-        let files = Files { events, log, targets: BTreeMap::new() };
+        let files = Files { events, log, targets: BTreeMap::new(), limit };
         Ok(Arc::new(Self { dir, files: Mutex::new(files) }))
     }
 }
@@ -57,22 +59,29 @@ impl Reader for Journal {
             return Ok(());
         }
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(event) = files.limit.admit(event) else { return Ok(()) };
+        let event = event.as_ref();
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         files.events.write_all(&line)?;
-        files.log.write_all(log_text(event, event.target.as_deref()).as_bytes())?;
+        let text = log_text(event, event.target.as_deref());
+        files.log.write_all(text.as_bytes())?;
+        files.limit.count(line.len() + text.len());
         if let Some(target) = &event.target {
             if matches!(event.fact, Fact::TargetStarted { .. }) {
                 let file = self.dir.create_file(&format!("{target}.log"))?;
                 files.targets.insert(target.clone(), file);
             }
             if let Some(file) = files.targets.get_mut(target) {
-                file.write_all(log_text(event, None).as_bytes())?;
+                let text = log_text(event, None);
+                file.write_all(text.as_bytes())?;
+                let written = text.len();
                 // The handlers of a target that failed may mail its log. Of the others the log of the run holds every
                 // line too, which is on the disk at the end.
                 if matches!(event.fact, Fact::Failed { .. }) {
                     file.sync_data()?;
                 }
+                files.limit.count(written);
             }
             if matches!(event.fact, Fact::TargetFinished { .. }) {
                 files.targets.remove(target);

@@ -4,6 +4,7 @@
 //! quoted in errors, in one line; the run masks it before it is shown.
 
 mod address;
+mod bounded;
 mod letter;
 mod refusal;
 mod send;

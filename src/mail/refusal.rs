@@ -56,9 +56,19 @@ pub fn refusal(settings: &Settings, doing: &str, error: &Error, hint: &str) -> S
     if error.is_client() {
         return what(&said(error)).hint(hint);
     }
-    what(&said(error)).class(Class::Transient).hint(
-        "is the server running, and are `smtp.host` and `smtp.port` right? a network that comes back helps a `retry`",
-    )
+    what(&said(error)).class(Class::Transient).hint(NETWORK)
+}
+
+const NETWORK: &str =
+    "is the server running, and are `smtp.host` and `smtp.port` right? a network that comes back helps a `retry`";
+
+/// An error of the connection, or of TLS on it, before the server was asked anything.
+pub fn unreachable(settings: &Settings, doing: &str, error: &io::Error) -> StepError {
+    let what = |text: &str| StepError::new(format!("mail server {}: {doing}: {text}", settings.place()));
+    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        Some(tls) => certificate(settings, tls, &what),
+        None => what(&chain(error)).class(Class::Transient).hint(NETWORK),
+    }
 }
 
 /// An answer to another question than the one that was asked.

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 
-use super::refusal::{Unsent, refusal, said, silence, unexpected};
+use super::bounded::{self, Bounded};
+use super::refusal::{Unsent, refusal, said, silence, unexpected, unreachable};
 use super::{Letter, Security, Settings};
 use crate::step::{Class, Probe, StepError, Touch};
 
@@ -68,14 +69,18 @@ async fn reach(settings: &Settings, password: Option<&str>) -> Result<AsyncSmtpC
 /// A connection that is encrypted, if it is to be, and logged in.
 async fn open(settings: &Settings, password: Option<&str>) -> Result<AsyncSmtpConnection, StepError> {
     let security = settings.security();
-    let tls = if security == Security::None { None } else { Some(settings.tls()?) };
+    let tls = if security == Security::Starttls { Some(settings.tls()?) } else { None };
     let hello = ClientId::default();
-    let (at_once, later) = if security == Security::Tls { (tls, None) } else { (None, tls) };
-    let place = (settings.name(), settings.port());
-    let wrong = |e: Error| refusal(settings, "connecting", &e, "ask the server's people why it takes no connection");
-    let connected = AsyncSmtpConnection::connect_tokio1(place, Some(ADDRESS), &hello, at_once, None).await;
-    let mut line = connected.map_err(wrong)?;
-    if let Some(tls) = later {
+    let wrong = |e: Error| refusal(settings, "connecting", &e, "ask the mail administrator why it refuses connections");
+    let broken = |e: std::io::Error| unreachable(settings, "connecting", &e);
+    let stream = bounded::connect(settings.name(), settings.port(), ADDRESS).await.map_err(broken)?;
+    let peer = stream.peer_addr().map_err(broken)?;
+    let stream: Box<dyn AsyncTokioStream> = match security {
+        Security::Tls => Box::new(Bounded::new(settings.encrypt(stream).await?, peer)),
+        _ => Box::new(Bounded::new(stream, peer)),
+    };
+    let mut line = AsyncSmtpConnection::connect_with_transport(stream, &hello).await.map_err(wrong)?;
+    if let Some(tls) = tls {
         if !line.can_starttls() {
             line.abort().await;
             let what = format!("mail server {} does not offer STARTTLS, and nothing was sent to it", settings.place());

@@ -1,13 +1,18 @@
 //! How to reach a mail server, and where a password may travel.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters, TlsParametersBuilder};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use super::refusal::unreachable;
 use crate::files::{self, Links};
 use crate::secret::Secret;
 use crate::step::{Look, StepError};
@@ -149,6 +154,15 @@ impl Settings {
     }
 
     /// Whom to trust, and for which name.
+    /// The same for a server that speaks TLS at once.
+    pub(super) async fn encrypt(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, StepError> {
+        let config = tls::client("smtp.ca_file", self.ca_file.as_deref().filter(|f| !f.is_empty()))?;
+        let name = ServerName::try_from(self.name().to_owned())
+            .map_err(|_| StepError::new(format!("`smtp.host`: `{}` is not the name of a host", self.name())))?;
+        let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        shaken.map_err(|e| unreachable(self, "connecting", &e))
+    }
+
     pub(super) fn tls(&self) -> Result<TlsParameters, StepError> {
         let mut builder = TlsParametersBuilder::new(self.name().to_owned());
         if let Some(file) = self.ca_file.as_ref().filter(|f| !f.is_empty()) {

@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Map, Value};
 
 use super::targets::Targets;
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 use crate::value::ParamType;
 use crate::vault::Source;
 
@@ -154,17 +154,25 @@ pub struct Logs {
     /// the run that just succeeded.
     #[serde(default = "Logs::keep_default")]
     pub keep: u32,
+    /// The size at which the files of one run stop taking lines, all of them together, like `200MiB`. How its steps, its
+    /// targets and the run itself end is always written. Default: `1GiB`.
+    #[serde(default = "Logs::max_size_default")]
+    pub max_size: Size,
 }
 
 impl Logs {
     fn keep_default() -> u32 {
         14
     }
+
+    fn max_size_default() -> Size {
+        Size(1 << 30)
+    }
 }
 
 impl Default for Logs {
     fn default() -> Self {
-        Self { dir: None, keep: Self::keep_default() }
+        Self { dir: None, keep: Self::keep_default(), max_size: Self::max_size_default() }
     }
 }
 

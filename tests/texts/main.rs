@@ -4,6 +4,7 @@
 mod alert;
 mod forms;
 mod hostile;
+mod limits;
 mod missing;
 #[path = "../smtp/mod.rs"]
 #[expect(dead_code, reason = "the tests of mail use the rest")]
