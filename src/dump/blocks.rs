@@ -13,8 +13,14 @@ const LARGE_OBJECTS: u8 = 3;
 /// What a reader comes upon.
 #[derive(Debug)]
 pub enum Piece<'a> {
-    /// Data of the block that has begun.
+    /// The block of this entry begins.
+    Begin(i64),
+    /// In a block of large objects, that of this number begins.
+    Object(u64),
+    /// Data of the block, or of the large object, that has begun.
     Data(&'a [u8]),
+    /// The end of the large object.
+    ObjectEnd,
     /// The end of the block of this entry.
     End(i64),
 }
@@ -54,11 +60,6 @@ impl Blocks {
         Self { int, missing, at: At::Kind, number: Vec::new(), entry: 0, large_objects: false }
     }
 
-    /// Takes the next bytes.
-    pub fn take(&mut self, bytes: &[u8]) {
-        self.take_with(bytes, &mut |_| {});
-    }
-
     /// Takes the next bytes, and shows what they are.
     pub fn take_with(&mut self, mut bytes: &[u8], see: &mut dyn FnMut(Piece<'_>)) {
         while let Some(&first) = bytes.first() {
@@ -81,10 +82,7 @@ impl Blocks {
                     self.number.extend_from_slice(&bytes[..some]);
                     bytes = &bytes[some..];
                     if self.number.len() > self.int {
-                        self.at = self.after();
-                        if self.at == At::Kind {
-                            see(Piece::End(self.entry));
-                        }
+                        self.at = self.after(see);
                         self.number.clear();
                     }
                 }
@@ -93,21 +91,29 @@ impl Blocks {
     }
 
     /// What comes after the number that is complete.
-    fn after(&mut self) -> At {
+    fn after(&mut self, see: &mut dyn FnMut(Piece<'_>)) -> At {
         let magnitude =
             self.number[1..].iter().rev().try_fold(0u64, |v, b| v.checked_mul(256)?.checked_add((*b).into()));
         let Some(number) = magnitude.filter(|_| self.number[0] == 0) else { return At::Lost };
         match (self.at, number) {
             (At::Entry, _) => {
                 self.entry = i64::try_from(number).unwrap_or(-1);
+                see(Piece::Begin(self.entry));
                 if self.large_objects { At::Object } else { At::Length }
             }
-            (At::Object, 1..) => At::Length,
+            (At::Object, 1..) => {
+                see(Piece::Object(number));
+                At::Length
+            }
             (At::Length, 1..) => At::Chunk(number),
-            (At::Length, 0) if self.large_objects => At::Object,
+            (At::Length, 0) if self.large_objects => {
+                see(Piece::ObjectEnd);
+                At::Object
+            }
             // The end of the block.
             _ => {
                 self.missing.remove(&self.entry);
+                see(Piece::End(self.entry));
                 At::Kind
             }
         }
@@ -145,7 +151,7 @@ mod tests {
 
     fn read(bytes: &[u8], step: usize) -> Result<(), &'static str> {
         let mut blocks = Blocks::new(4, [7, 8, 9]);
-        bytes.chunks(step).for_each(|part| blocks.take(part));
+        bytes.chunks(step).for_each(|part| blocks.take_with(part, &mut |_| {}));
         blocks.whole()
     }
 

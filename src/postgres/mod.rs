@@ -1,10 +1,8 @@
-//! Connection settings and TLS, queries, patterns, versions of server and tools, what a database
-//! holds.
+//! Connection settings and TLS, queries, patterns, versions of server and tools.
 
 mod certificate;
 mod connect;
 mod databases;
-pub mod evidence;
 mod hold;
 mod notices;
 mod passfile;

@@ -4,11 +4,12 @@
 //! of it.
 
 mod cluster;
-mod folder;
+mod compare;
 mod orphan;
 mod preflight;
 mod program;
 mod record;
+mod reread;
 mod restore;
 mod source;
 mod sql_input;
@@ -22,6 +23,7 @@ mod verify;
 pub use cluster::Cluster;
 pub use preflight::{Into, foresee, foresee_cluster, probe_confinement};
 pub use record::write_record;
+pub use reread::Compared;
 pub use restore::{Restored, restore, there};
 pub use source::Source;
 pub use target::{Target, one};

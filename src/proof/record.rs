@@ -56,7 +56,7 @@ fn manifest(archive: &mut Archive<File>, password: Option<&[u8]>) -> Result<Mani
     let index = index.ok_or("it has no manifest, so it is not a dump that runplan made")?;
     let content = archive.read(index, password).map_err(|e| e.to_string())?;
     let mut text = Vec::new();
-    content.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(|e| e.to_string())?;
+    content.take(MANIFEST_LIMIT + 1).read_to_end(&mut text).map_err(|e| e.to_string())?;
     Manifest::parse(&text).map_err(|why| format!("its manifest {why}"))
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio_postgres::Client;
 
+use super::compare;
 use super::program::{Restorer, restorer};
 use super::source::{Source, open};
 use super::sql_input::SqlInput;
@@ -14,8 +15,8 @@ use super::target::Target;
 use super::trust;
 use super::unpack::Unpacked;
 use crate::dump::Form;
+use crate::dump::evidence::Evidence;
 use crate::files;
-use crate::postgres::evidence::{self, Evidence};
 use crate::postgres::{self, NewDatabase, Settings};
 use crate::process::{self, Confined, Confinement, Ended, Input, Job, View};
 use crate::step::{Look, Probe, Progress, StepError, Touch, Unit};
@@ -136,22 +137,25 @@ async fn fill(
         });
     }
     let different = match &manifest.evidence {
-        Some(evidence) => evidence::differences(&client, evidence).await?,
+        Some(_) => compare::differences(touch, &target.database, manifest, target.jobs).await?,
         None => {
             touch.log().warn("the archive does not say what was dumped, so nothing could be compared");
             Vec::new()
         }
     };
+    if let Some(unmeasured) = manifest.evidence.as_ref().and_then(Evidence::unmeasured) {
+        touch.log().warn(format!("not compared, because it was not measured in the dump: {unmeasured}"));
+    }
     if !different.is_empty() {
         return Err(StepError::new(format!("{DIFFERS}: {}", different.join("; "))));
     }
     let tables = manifest.evidence.as_ref().map(|e| e.tables.as_slice()).unwrap_or_default();
     Ok(Restored {
         tables: tables.len() as u64,
-        rows: tables.iter().filter_map(|t| u64::try_from(t.rows).ok()).sum(),
+        rows: tables.iter().map(|t| t.rows).sum(),
         objects: objects(&client).await?,
         seconds: (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-        compared: manifest.evidence.is_some(),
+        compared: manifest.evidence.as_ref().is_some_and(|e| !tables.is_empty() || e.not_measured.is_empty()),
     })
 }
 
@@ -230,7 +234,8 @@ async fn objects(client: &Client) -> Result<u64, StepError> {
 /// Whether every role that the dump needs is there.
 async fn roles(client: &Client, evidence: &Evidence) -> Result<(), StepError> {
     let sql = "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)";
-    let rows = client.query(sql, &[&evidence.roles]).await.map_err(|e| postgres::asked("asking for the roles", &e))?;
+    let rows =
+        client.query(sql, &[&evidence.role_names()]).await.map_err(|e| postgres::asked("asking for the roles", &e))?;
     let missing: Vec<String> = rows.iter().map(|r| format!("`{}`", r.get::<_, String>(0))).collect();
     if missing.is_empty() {
         return Ok(());

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::sql_input::Vetting;
 use crate::archive::read::Archive;
+use crate::dump::evidence::Evidence;
 use crate::dump::head::{HEAD_LIMIT, Head};
 use crate::dump::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
 use crate::files;
@@ -88,12 +89,12 @@ impl Source {
     /// The server refuses.
     pub async fn create_roles(&self, touch: &Touch, server: &Settings) -> Result<(), StepError> {
         let session = postgres::connect_rw(touch, server).await?;
-        for role in self.manifest.evidence.iter().flat_map(|e| &e.roles) {
-            let there = session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[role]).await;
+        for role in self.manifest.evidence.iter().flat_map(Evidence::role_names) {
+            let there = session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role]).await;
             if there.map_err(|e| postgres::asked("asking for the roles", &e))?.is_some() {
                 continue;
             }
-            let sql = format!("CREATE ROLE {} SUPERUSER", postgres::escape_identifier(role));
+            let sql = format!("CREATE ROLE {} SUPERUSER", postgres::escape_identifier(&role));
             let made = session.client.batch_execute(&sql).await;
             made.map_err(|e| postgres::asked(&format!("making the role `{role}`"), &e))?;
         }
@@ -118,7 +119,7 @@ fn checked(touch: &Touch, path: &Path, password: Option<&[u8]>) -> Result<(Manif
     let index = find(MANIFEST).ok_or_else(|| bad("it has no manifest, so it is no dump of runplan's".to_owned()))?;
     let mut text = Vec::new();
     let content = archive.read(index, password).map_err(|e| bad(e.to_string()))?;
-    content.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
+    content.take(MANIFEST_LIMIT + 1).read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
     let manifest = Manifest::parse(&text).map_err(|why| bad(format!("its manifest {why}")))?;
     let index = find(&manifest.dump).ok_or_else(|| bad(format!("it has no `{}`", manifest.dump)))?;
     let folder = manifest.form() == Form::Directory;

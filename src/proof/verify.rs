@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::folder::Folder;
+use super::reread::{self, Compared};
 use crate::archive::read::{Archive, Item, Refused};
 use crate::archive::{self, Record};
-use crate::dump::rows;
-use crate::dump::toc::{Entry, Toc, Unread};
+use crate::dump::contents::{Contents, DirectoryDump};
+use crate::dump::rows::Hashing;
 use crate::dump::{FOLDER, Form, MANIFEST, MANIFEST_LIMIT, Manifest};
 use crate::files;
 use crate::step::{Look, StepError, Touch};
@@ -21,11 +21,8 @@ pub struct Verified {
     pub manifest: Option<Manifest>,
     /// How many entries the archive has.
     pub entries: u64,
-    /// Tables whose rows were counted in the dump and are as many as the manifest says.
-    pub tables: u64,
-    pub rows: u64,
-    /// Whether they could be counted, which those of SQL and of a dump that is compressed itself cannot.
-    pub counted: bool,
+    /// What was compared with the manifest.
+    pub compared: Compared,
 }
 
 const BAD: &str = "do not rely on that archive: look at the copies and at older ones, and dump again";
@@ -149,56 +146,7 @@ fn entries(
     if dump && manifest.is_none() && !failed.0.iter().any(|f| f.starts_with("manifest")) {
         failed.note("manifest", "there is none");
     }
-    let (mut tables, mut rows) = (0, 0);
-    let mut folder = manifest.as_ref().filter(|m| m.form() == Form::Directory).map(|m| (m, Folder::default()));
-    for (index, name) in names.iter().enumerate() {
-        if touch.cancel().is_cancelled() {
-            return Err(StepError::cancelled());
-        }
-        if let Some((inside, (_, folder))) = name.strip_prefix(FOLDER).zip(folder.as_mut()) {
-            let read = archive.read(index, password).map_err(|e| e.to_string());
-            let read = read.and_then(|mut content| {
-                let mut content = Watched { inner: &mut content, touch, read: 0 };
-                folder.take(inside, &mut content).map_err(|e| e.to_string())
-            });
-            if touch.cancel().is_cancelled() {
-                return Err(StepError::cancelled());
-            }
-            if let Err(why) = read {
-                failed.note("dump", why);
-            }
-            continue;
-        }
-        let of_dump = manifest.as_ref().filter(|m| m.dump == *name);
-        let checked = match of_dump {
-            // Its entry was read above, to its end.
-            None if name == MANIFEST => continue,
-            None => archive.check(index, password).map(drop).map_err(|e| e.to_string()),
-            Some(manifest) => archive.read(index, password).map_err(|e| e.to_string()).and_then(|mut content| {
-                let mut content = Watched { inner: &mut content, touch, read: 0 };
-                (tables, rows) = contents(&mut content, manifest)?;
-                match content.read == manifest.dump_bytes {
-                    true => Ok(()),
-                    false => {
-                        Err(format!("it has {} bytes, and the manifest says {}", content.read, manifest.dump_bytes))
-                    }
-                }
-            }),
-        };
-        if touch.cancel().is_cancelled() {
-            return Err(StepError::cancelled());
-        }
-        if let Err(why) = checked {
-            // What is wrong with an entry names it already.
-            failed.note(if of_dump.is_some() { "dump" } else { "entries" }, why);
-        }
-    }
-    if let Some((manifest, folder)) = folder {
-        match folder.compare(manifest) {
-            Ok(compared) => (tables, rows) = compared,
-            Err(why) => failed.note("dump", why),
-        }
-    }
+    let inside = dump_entries(touch, &mut archive, password, manifest.as_ref(), failed)?;
     if let Some(manifest) = manifest.as_ref().filter(|m| !names.contains(&m.dump)) {
         failed.note("manifest", format!("it names the dump `{}`, which is not there", manifest.dump));
     }
@@ -209,9 +157,85 @@ fn entries(
             failed.note("record", "it is not that of the dump inside: run, database or size differ");
         }
     }
-    let none = |m: &Manifest| !m.dump.ends_with(".sql") && m.evidence.iter().all(|e| e.tables.is_empty());
-    let counted = tables > 0 || manifest.as_ref().is_none_or(none);
-    Ok(record.map(|record| Verified { record, manifest, entries: names.len() as u64, tables, rows, counted }))
+    let entries = names.len() as u64;
+    let compared = match (&manifest, inside) {
+        (Some(manifest), Some(contents)) => match reread::compare(manifest, &contents) {
+            Ok(compared) => compared,
+            Err(differences) => {
+                differences.iter().for_each(|why| failed.note("dump", why));
+                Compared::default()
+            }
+        },
+        _ => Compared { summary: format!("its {entries} entries were read to their end"), ..Compared::default() },
+    };
+    Ok(record.map(|record| Verified { record, manifest, entries, compared }))
+}
+
+/// Reads every entry to its end; gives what the dump among them holds.
+fn dump_entries(
+    touch: &Touch,
+    archive: &mut Archive<File>,
+    password: Option<&[u8]>,
+    manifest: Option<&Manifest>,
+    failed: &mut Failed,
+) -> Result<Option<Contents>, StepError> {
+    let hashing = match reread::hashing(manifest) {
+        Ok(hashing) => hashing,
+        Err(why) => {
+            failed.note("manifest", why);
+            return Ok(None);
+        }
+    };
+    let mut found = None;
+    let mut folder = manifest.filter(|m| m.form() == Form::Directory).map(|_| DirectoryDump::new(hashing));
+    let names: Vec<String> = archive.entries().iter().map(|e| e.name.clone()).collect();
+    let mut whole = true;
+    for (index, name) in names.iter().enumerate() {
+        let stream = manifest.filter(|m| m.dump == *name && m.form() != Form::Directory);
+        let inside = name.strip_prefix(FOLDER).zip(folder.as_mut());
+        let of_dump = stream.is_some() || inside.is_some();
+        let checked = match (inside, stream) {
+            // Its entry was read before, to its end.
+            (None, None) if name == MANIFEST => continue,
+            (None, None) => archive.check(index, password).map(drop).map_err(|e| e.to_string()),
+            (inside, stream) => archive.read(index, password).map_err(|e| e.to_string()).and_then(|mut content| {
+                let mut content = Watched { inner: &mut content, touch, read: 0 };
+                if let Some((name, folder)) = inside {
+                    return reread::file(&mut content, folder, name);
+                }
+                if let Some(manifest) = stream {
+                    let contents = reread::stream(&mut content, manifest.form(), hashing)?;
+                    same_size(content.read, manifest)?;
+                    found = Some(contents);
+                }
+                Ok(())
+            }),
+        };
+        if touch.cancel().is_cancelled() {
+            return Err(StepError::cancelled());
+        }
+        if let Err(why) = checked {
+            whole &= !of_dump;
+            // What is wrong with an entry names it already.
+            failed.note(if of_dump { "dump" } else { "entries" }, why);
+        }
+    }
+    if let Some((manifest, folder)) = manifest.zip(folder).filter(|_| whole) {
+        let bytes = folder.bytes();
+        let read = folder.end().map_err(reread::words);
+        match read.and_then(|contents| same_size(bytes, manifest).map(|()| contents)) {
+            Ok(contents) => found = Some(contents),
+            Err(why) => failed.note("dump", why),
+        }
+    }
+    Ok(found)
+}
+
+fn same_size(bytes: u64, manifest: &Manifest) -> Result<(), String> {
+    match bytes == manifest.dump_bytes {
+        true => Ok(()),
+        false => Err(format!("it has {bytes} bytes, and the manifest says {}", manifest.dump_bytes)),
+    }
 }
 
 /// Whether the password fits, as far as the first entry that takes one tells.
@@ -238,7 +262,10 @@ fn text(archive: &mut Archive<File>, index: usize, password: Option<&[u8]>) -> R
     let content = archive.read(index, password).map_err(|e| e.to_string())?;
     let mut text = Vec::new();
     content.take(MANIFEST_LIMIT + 1).read_to_end(&mut text).map_err(|e| e.to_string())?;
-    if text.len() as u64 > MANIFEST_LIMIT { Err("it is too large".to_owned()) } else { Ok(text) }
+    if text.len() as u64 > MANIFEST_LIMIT {
+        return Err(format!("it has more than {} MiB", MANIFEST_LIMIT >> 20));
+    }
+    Ok(text)
 }
 
 /// A dump that lies there as it is: its hash was compared, and it must be one.
@@ -250,17 +277,25 @@ fn bare(
 ) -> Result<Option<Verified>, StepError> {
     let opened = files::open(touch.look(), path);
     let custom = record.as_ref().is_some_and(|r| r.format.as_deref() == Some("custom"));
+    let form = if custom { Form::Custom } else { Form::Plain };
     let read = opened.map_err(|e| e.to_string()).and_then(|mut file| {
         let mut content = Watched { inner: &mut file, touch, read: 0 };
-        if custom { whole(&mut content).map(drop) } else { plain(&mut content, "database") }
+        reread::stream(&mut content, form, Hashing { seed: 0, on: false })
     });
     if touch.cancel().is_cancelled() {
         return Err(StepError::cancelled());
     }
-    if let Err(why) = read {
-        failed.note("dump", why);
-    }
-    Ok(record.map(|record| Verified { record, manifest: None, entries: 1, tables: 0, rows: 0, counted: false }))
+    let summary = match read {
+        Ok(contents) => {
+            format!("{} were counted; it has no manifest to compare them with", reread::counts(&contents.evidence))
+        }
+        Err(why) => {
+            failed.note("dump", why);
+            String::new()
+        }
+    };
+    let compared = Compared { summary, ..Compared::default() };
+    Ok(record.map(|record| Verified { record, manifest: None, entries: 1, compared }))
 }
 
 /// Counts what was read, and stops when it is told to.
@@ -273,101 +308,10 @@ struct Watched<'a, R> {
 impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.touch.cancel().is_cancelled() {
-            return Err(std::io::Error::other("told to stop"));
+            return Err(std::io::Error::other("cancelled"));
         }
         let count = self.inner.read(buffer)?;
         self.read += count as u64;
         Ok(count)
     }
-}
-
-/// The dump read through: its own contents against the manifest. Gives the tables and rows that were compared.
-fn contents(from: &mut impl Read, manifest: &Manifest) -> Result<(u64, u64), String> {
-    if !manifest.dump.ends_with(".dump") {
-        plain(from, "database")?;
-        return Ok((0, 0));
-    }
-    let (toc, found) = whole(from)?;
-    counted(manifest, &toc, |entry| found.get(&entry.id).copied())
-}
-
-/// Compares the rows that were counted in a dump with those of its manifest. `of` knows of an entry whether its data is
-/// there, and how many rows it has if they end. Gives the tables and rows that were compared.
-///
-/// # Errors
-/// The first table that is missing or has other rows.
-pub(super) fn counted(
-    manifest: &Manifest,
-    toc: &Toc,
-    of: impl Fn(&Entry) -> Option<Option<u64>>,
-) -> Result<(u64, u64), String> {
-    let (mut tables, mut rows) = (0, 0);
-    for wanted in manifest.evidence.iter().flat_map(|e| &e.tables) {
-        let place = format!("`{}.{}`", wanted.schema, wanted.name);
-        let entry = toc.of("TABLE DATA").find(|e| e.schema.as_deref() == Some(&wanted.schema) && e.name == wanted.name);
-        let entry = entry.ok_or_else(|| format!("the table {place} is missing in the dump"))?;
-        let found = of(entry).ok_or_else(|| format!("the rows of the table {place} are missing in the dump"))?;
-        if !entry.copied || toc.compressed {
-            continue;
-        }
-        let counted = found.ok_or_else(|| format!("the rows of the table {place} break off in the dump"))?;
-        if i64::try_from(counted) != Ok(wanted.rows) {
-            return Err(format!(
-                "the table {place} has {counted} rows in the dump, and the manifest says {}",
-                wanted.rows
-            ));
-        }
-        tables += 1;
-        rows += counted;
-    }
-    Ok((tables, rows))
-}
-
-/// A whole dump in the custom format: its table of contents and its data, all that the first promises among the second.
-fn whole(from: &mut impl Read) -> Result<(Toc, rows::Found), String> {
-    let (toc, rest) = head(from)?;
-    let mut chained = rest.as_slice().chain(from);
-    let found = rows::read(&mut chained, &toc).map_err(|e| e.to_string())?;
-    Ok((toc, found))
-}
-
-/// The longest table of contents that is read, in bytes.
-const HEAD: usize = 256 << 20;
-
-/// The table of contents, and what was read behind it.
-fn head(from: &mut impl Read) -> Result<(Toc, Vec<u8>), String> {
-    let mut bytes = Vec::new();
-    let mut size: usize = 64 * 1024;
-    loop {
-        let more = (size - bytes.len()) as u64;
-        let read = from.by_ref().take(more).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-        match Toc::parse(&bytes) {
-            Ok(toc) => {
-                let rest = bytes.split_off(toc.bytes);
-                return Ok((toc, rest));
-            }
-            Err(Unread::Broken(why)) => return Err(format!("the table of contents {why}")),
-            Err(Unread::Short) if (read as u64) < more || size > HEAD => {
-                return Err("the table of contents breaks off".to_owned());
-            }
-            Err(Unread::Short) => size *= 2,
-        }
-    }
-}
-
-/// A dump in SQL is read to the line that ends it.
-fn plain(from: &mut impl Read, what: &str) -> Result<(), String> {
-    let mut buffer = vec![0u8; 64 * 1024];
-    let mut tail: Vec<u8> = Vec::new();
-    loop {
-        let count = from.read(&mut buffer).map_err(|e| e.to_string())?;
-        if count == 0 {
-            break;
-        }
-        tail.extend_from_slice(&buffer[count.saturating_sub(512)..count]);
-        let surplus = tail.len().saturating_sub(512);
-        tail.drain(..surplus);
-    }
-    let end = format!("-- PostgreSQL {what} dump complete");
-    if String::from_utf8_lossy(&tail).contains(&end) { Ok(()) } else { Err("the dump has no end".to_owned()) }
 }

@@ -6,14 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::archive;
-use crate::proof;
+use crate::proof::{self, Compared};
 use crate::secret::Secret;
 use crate::step::{Look, Preview, Step, StepError, Touch};
 
 /// Reads an archive through and says whether it is good, without a database.
 ///
 /// Its record, size and SHA-256; the authentication code or checksum of every entry; the dump's table of contents and all
-/// its data, table by table as many rows as the manifest says. All checks that fail are said.
+/// its data: the rows and checksum of every table, every sequence and every large object, as the manifest says. What could
+/// not be measured is named. All checks that fail are said.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -40,9 +41,9 @@ pub struct Output {
     sha256: String,
     /// How many entries it has.
     entries: u64,
-    /// Of how many tables the rows were counted.
+    /// How many tables were compared with the manifest.
     tables: u64,
-    /// How many rows these are.
+    /// How many rows these have.
     rows: u64,
 }
 
@@ -91,12 +92,8 @@ impl Step for Verify {
                 .map_err(|e| e.with_password_origin(work.password.as_ref()))
         });
         let verified = verifying.await.map_err(|e| StepError::because("reading the archive", &e))??;
-        let (tables, rows) = (verified.tables, verified.rows);
-        let counted = match verified.counted {
-            true => format!("{rows} rows of {tables} tables are there"),
-            false => "its rows cannot be counted without a restore".to_owned(),
-        };
-        touch.log().info(format!("`{}` is good: {counted}", path.display()));
+        let Compared { tables, rows, summary } = verified.compared;
+        touch.log().info(format!("`{}` is good: {summary}", path.display()));
         let record = verified.record;
         Ok(Output {
             path: path.to_string_lossy().into_owned(),

@@ -86,7 +86,7 @@ fn more_files_than_a_process_holds_open_go_through() {
         "plan.yaml",
         format!(
             "version: 1\nname: night\nlogs: {{ dir: logs }}\n{}",
-            plan("format: directory, jobs: 2, evidence: checksums")
+            plan("format: directory, jobs: 2, allow_empty: true")
         ),
     );
     let mut command = Command::new("sh");
@@ -256,15 +256,15 @@ fn a_pg_dump_that_fails_or_lies_makes_no_archive() {
     let real = "/usr/lib/postgresql/*/bin/pg_dump";
     for (deed, says) in [
         ("exec 3>\"$dir/1.dat\"; echo x >&3; exit 3", "exit status 3"),
-        ("exit 0", "has no whole table of contents"),
+        ("exit 0", "has no table of contents"),
         ("head -c 20 /dev/zero > \"$dir/toc.dat\"", "does not begin with"),
         (
             "@REAL@ --format=directory --compress=0 --file=keep @DB@; rm keep/*.dat.gz; for f in keep/[0-9]*; do rm \"$f\"; done; cp keep/* \"$dir\"",
-            "are missing",
+            "is missing",
         ),
         (
             "@REAL@ --format=directory --compress=0 --file=keep @DB@; for f in keep/[0-9]*; do truncate -s -4 \"$f\"; done; cp keep/* \"$dir\"",
-            "are cut short",
+            "break off",
         ),
     ] {
         let script = format!(

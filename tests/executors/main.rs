@@ -8,6 +8,7 @@ mod copy;
 mod directory;
 mod doctor;
 mod dry_run;
+mod evidence;
 mod fidelity;
 mod hostile;
 mod memory;

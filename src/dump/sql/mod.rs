@@ -13,7 +13,7 @@ mod tests;
 use std::mem::take;
 
 pub use copy::CopyData;
-pub use names::{CopyTarget, copy_target, names};
+pub use names::{CopyTarget, Name, copy_target, name, names};
 
 /// The most bytes of one statement that are kept; of a longer one only its start is shown.
 pub const STATEMENT_LIMIT: usize = 1 << 20;

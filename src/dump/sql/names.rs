@@ -22,7 +22,8 @@ pub fn copy_target(statement: &[u8]) -> Option<CopyTarget> {
         return (rest == b" FROM stdin").then(|| CopyTarget { schema, table, columns: Vec::new() });
     };
     let mut columns = Vec::new();
-    loop {
+    // No table has more.
+    while columns.len() < 1664 {
         let (column, after) = name(rest)?;
         columns.push(column);
         match after.strip_prefix(b", ") {
@@ -30,6 +31,7 @@ pub fn copy_target(statement: &[u8]) -> Option<CopyTarget> {
             None => return (after == b") FROM stdin").then_some(CopyTarget { schema, table, columns }),
         }
     }
+    None
 }
 
 /// Reads the names of a qualified name like `a."B c"`, to its end.

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::Work;
 use crate::archive::{self, Content, Record, Sealed, Server};
-use crate::dump::{Manifest, Origin};
-use crate::postgres::evidence::Evidence;
+use crate::dump::evidence::Evidence;
+use crate::dump::{MANIFEST_VERSION, Manifest, Origin};
 use crate::step::{StepError, Touch};
 
 /// The manifest that goes into the archive.
@@ -17,8 +17,12 @@ pub fn manifest(
     evidence: Option<Evidence>,
 ) -> Result<String, StepError> {
     let facts = touch.facts();
-    let manifest = Manifest {
-        schema_version: 1,
+    let evidence = evidence.map(|mut evidence| {
+        evidence.session.settings.clone_from(&work.measuring.session);
+        evidence
+    });
+    let mut manifest = Manifest {
+        schema_version: MANIFEST_VERSION,
         plan: facts.plan.clone(),
         target: facts.target.clone(),
         run: facts.run.clone(),
@@ -32,7 +36,11 @@ pub fn manifest(
         evidence,
         properties: work.server.properties.clone(),
     };
-    serde_json::to_string(&manifest).map_err(|e| StepError::because("the manifest", &e))
+    manifest.write().or_else(|why| {
+        touch.log().warn(format!("the manifest does not say what the dump holds: {why}"));
+        manifest.evidence = None;
+        manifest.write().map_err(|why| StepError::new(format!("writing the manifest: {why}")))
+    })
 }
 
 /// The machine and the server.

@@ -3,10 +3,9 @@
 use tokio_postgres::Client;
 
 use super::manner::Manner;
-use super::measure::Picked;
 use super::options::owned;
 use super::room::{self, Room};
-use super::{Format, Params, Target, Work};
+use super::{Format, Measuring, Params, Target, Work, session};
 use crate::files;
 use crate::postgres::{self, Pattern};
 use crate::process;
@@ -30,7 +29,6 @@ pub struct Facts {
 
 /// Decides everything; see [`Work`].
 pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
-    let picked = Picked::of(&params);
     let extra: Vec<Option<&str>> = params.extra_args.iter().map(|a| Some(a.as_str())).collect();
     if let Some((_, option, why)) = owned(&extra, params.format == Format::Directory).first() {
         return Err(StepError::new(format!("`{option}` is not for `extra_args`: {why}")));
@@ -92,6 +90,7 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     for (option, patterns) in lists {
         argv.extend(patterns.iter().map(|p| format!("--{option}={p}")));
     }
+    let extra_digits = session::float_digits(&params.extra_args);
     argv.extend(params.extra_args);
     let globals = match params.globals {
         false => None,
@@ -106,9 +105,10 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
         }
     };
     let (format, depth) = (params.format, params.evidence);
-    let session = Some(client);
+    let session = session::settings(&client, &extra_digits).await?;
+    let measuring = Measuring { depth, session, cross_check: params.cross_check, allow_empty: params.allow_empty };
     let placed = params.program.is_none() && postgres::is_distributed(argv[0].as_ref());
-    Ok(Work { argv, placed, globals, format, target, database, session, server, total, depth, picked, manner })
+    Ok(Work { argv, placed, globals, format, target, database, server, total, measuring, manner })
 }
 
 /// How many tables are dumped at a time, and how much of the machine is taken.

@@ -1,49 +1,26 @@
 //! From a folder that several `pg_dump` workers write to into the archive, each file as an entry of its own.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::stream::{Sink, Ticks, failure};
+use super::stream::{Filled, Sink, Ticks, failure};
 use crate::cancel::Reason;
-use crate::dump::toc::{Toc, Unread};
-use crate::dump::{FOLDER, TOC};
+use crate::dump::FOLDER;
+use crate::dump::contents::{Contents, DirectoryDump, Fault, FileReader};
+use crate::dump::rows::Hashing;
 use crate::files::{Arrival, Inflow, Spool};
 use crate::process::{self, Job};
 use crate::step::{Class, Log, Progress, StepError, Touch, Unit};
 
-/// What ends the rows of a COPY.
-const END: &[u8] = b"\\.\n\n\n";
-/// The largest table of contents that is kept to be looked at, in bytes; also of one of large objects.
-const MOST: usize = 256 << 20;
-
-/// What came out of the folder.
-pub struct Folder {
-    pub sink: Sink,
-    pub bytes: u64,
-    /// None where it cannot be read, for example that of a newer `pg_dump`.
-    pub toc: Option<Toc>,
-}
-
-/// What was seen of the files.
-#[derive(Default)]
-struct Seen {
-    bytes: u64,
-    /// Each file with whether it ends as the rows of a COPY do.
-    files: BTreeMap<String, bool>,
-    toc: Vec<u8>,
-    /// The files that the tables of contents of large objects list.
-    listed: Vec<String>,
+/// What is wanted of the dump.
+pub struct Wanted {
+    /// About how many bytes there will be.
+    pub total: Option<u64>,
+    pub hashing: Hashing,
 }
 
 /// Runs `pg_dump` and packs what it writes into the folder. Its exit status is looked at before anything is made of it.
-pub async fn fill(
-    touch: &Touch,
-    job: &Job,
-    mut sink: Sink,
-    spool: Spool,
-    total: Option<u64>,
-) -> Result<Folder, StepError> {
+pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, spool: Spool, wanted: Wanted) -> Result<Filled, StepError> {
     let guard = process::guard(touch, spool.path());
     let _guard = guard
         .map_err(|e| {
@@ -57,11 +34,11 @@ pub async fn fill(
     let running = process::start(touch, job, false)?;
     let (log, from, halt) = (touch.log().clone(), Arc::clone(&inflow), stop.clone());
     let packing = process::nice::work(job.nice, move || {
-        let packed = pack(&from, &mut sink, &log, total);
+        let packed = pack(&from, &mut sink, &log, &wanted);
         if packed.is_err() {
             halt.cancel(Reason::FailFast);
         }
-        packed.map(|seen| (sink, seen))
+        packed.map(|dump| (sink, dump))
     });
     let waiting = async {
         let ended = running.wait(&stop).await;
@@ -82,95 +59,51 @@ pub async fn fill(
     if ended.code != Some(0) {
         return Err(failure(&ended, "pg_dump"));
     }
-    let (sink, seen) = packed?;
-    let toc = match seen.verdict() {
-        Ok(toc) => Some(toc),
-        Err(Unread::Broken(why)) if why.starts_with("has the version") => {
-            touch.log().warn(format!("whether the dump is whole cannot be seen: its table of contents {why}"));
+    let (sink, dump) = packed?;
+    let bytes = dump.bytes();
+    let contents: Option<Contents> = match dump.end() {
+        Ok(contents) => Some(contents),
+        Err(Fault::Unread(why)) => {
+            touch.log().warn(format!("what the dump holds, and whether it is whole, cannot be read: {why}"));
             None
         }
-        Err(Unread::Broken(what)) => {
-            return Err(StepError::new(format!("`pg_dump` ended well and its dump is not whole: {what}"))
-                .hint(format!("is `{}` really pg_dump?", job.argv[0])));
-        }
-        Err(Unread::Short) => {
-            return Err(StepError::new("`pg_dump` ended well and its dump has no whole table of contents")
+        Err(Fault::Broken(what)) => {
+            return Err(StepError::new(format!("`pg_dump` ended well, but its dump is not whole: {what}"))
                 .hint(format!("is `{}` really pg_dump?", job.argv[0])));
         }
     };
-    Ok(Folder { sink, bytes: seen.bytes, toc })
+    Ok(Filled { sink, bytes, contents })
 }
 
-fn pack(from: &Inflow, sink: &mut Sink, log: &Log, total: Option<u64>) -> Result<Seen, StepError> {
-    let mut seen = Seen::default();
+fn pack(from: &Inflow, sink: &mut Sink, log: &Log, wanted: &Wanted) -> Result<DirectoryDump, StepError> {
+    let mut dump = DirectoryDump::new(wanted.hashing);
     let (mut ticks, note) = (Ticks::default(), sink.note());
     let failed = |e: io::Error| StepError::because("taking the dump out of its folder", &e);
     while let Some(arrival) = from.next().map_err(failed)? {
         let name = arrival.name.clone();
-        let lists = name == TOC || name.starts_with("blobs") && name.ends_with(".toc");
-        let mut file = Watched { inner: arrival, kept: lists.then(Vec::new), tail: Vec::new() };
-        let before = seen.bytes;
-        seen.bytes += sink.put(&format!("{FOLDER}{name}"), &mut file, &mut |done| {
+        let mut file = Watched { inner: arrival, reader: dump.file(&name) };
+        let before = dump.bytes();
+        sink.put(&format!("{FOLDER}{name}"), &mut file, &mut |done| {
             if ticks.due(before + done) {
-                log.progress(&Progress { done: before + done, total, unit: Unit::Bytes, note: note() });
+                let done = before + done;
+                log.progress(&Progress { done, total: wanted.total, unit: Unit::Bytes, note: note() });
             }
         })?;
-        let Watched { kept, tail, .. } = file;
-        seen.files.insert(name.clone(), tail == END);
-        match kept {
-            Some(kept) if name == TOC => seen.toc = kept,
-            Some(kept) => seen.listed.extend(listed(&kept)),
-            None => {}
-        }
+        dump.add(file.reader);
     }
-    Ok(seen)
+    Ok(dump)
 }
 
-/// The files that a table of contents of large objects names: a line each, the object's number before it.
-fn listed(toc: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(toc);
-    text.lines().filter_map(|l| l.split_once(' ')).map(|(_, file)| file.to_owned()).collect()
-}
-
-impl Seen {
-    /// The table of contents, when all that it names is there.
-    fn verdict(&self) -> Result<Toc, Unread> {
-        let toc = Toc::parse(&self.toc)?;
-        let broken = |what: String| Err(Unread::Broken(what));
-        for (file, entry) in toc.entries.iter().filter_map(|e| Some((e.file.as_ref()?, e))) {
-            match self.files.get(file) {
-                None => return broken(format!("the data of `{}` (`{file}`) are missing", entry.name)),
-                Some(false) if entry.copied => return broken(format!("the rows of `{}` are cut short", entry.name)),
-                Some(_) => {}
-            }
-        }
-        match self.listed.iter().find(|file| !self.files.contains_key(*file)) {
-            Some(file) => broken(format!("the large object `{file}` is missing")),
-            None => Ok(toc),
-        }
-    }
-}
-
-/// A file that remembers how it ended, and all of it where that is wanted.
+/// A file that is read by the reader of the dump on its way.
 struct Watched {
     inner: Arrival,
-    kept: Option<Vec<u8>>,
-    tail: Vec<u8>,
+    reader: FileReader,
 }
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        let new = &buffer[..count];
-        if let Some(kept) = &mut self.kept {
-            if kept.len() + count > MOST {
-                return Err(io::Error::other("the table of contents is larger than is known"));
-            }
-            kept.extend_from_slice(new);
-        }
-        self.tail.extend_from_slice(&new[count.saturating_sub(END.len())..]);
-        let surplus = self.tail.len().saturating_sub(END.len());
-        self.tail.drain(..surplus);
+        self.reader.take(&buffer[..count]);
         Ok(count)
     }
 }
@@ -205,10 +138,5 @@ mod tests {
         for line in ["pg_dump: error: query failed: ERROR", "pg_dump: detail: Query was: LOCK", "a reading of"] {
             assert!(!chatter(line), "{line}");
         }
-    }
-
-    #[test]
-    fn large_objects_are_listed_with_their_files() {
-        assert_eq!(listed(b"16400 blob_16400.dat\n16401 blob_16401.dat\n"), ["blob_16400.dat", "blob_16401.dat"]);
     }
 }

@@ -1,24 +1,23 @@
-//! The snapshot that is dumped, and what it holds: rows and checksums are taken in the very transaction that lends its
-//! snapshot to `pg_dump`, while that runs.
+//! What is measured of a dump, and which relations `pg_dump` takes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use super::Params;
-use crate::dump::toc::{self, Toc};
-use crate::postgres::evidence::{self, Evidence};
-use crate::postgres::{self, Pattern, Settings};
-use crate::step::{StepError, Touch};
+use crate::postgres::{self, Pattern};
+use crate::step::StepError;
 
-/// What is measured of each table.
+/// What is measured of each table. It comes from the dump's own bytes while they pass by; the tables of the source are
+/// not read for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Depth {
     /// Its rows are counted.
-    #[default]
     Counts,
-    /// Its rows are counted and its content summed up, which reads and hashes every row.
+    /// Its rows are counted and hashed. The checksum finds every mistake; against malice stands the authentication code of
+    /// the archive.
+    #[default]
     Checksums,
 }
 
@@ -28,8 +27,6 @@ pub struct Picked {
     schemas: Vec<String>,
     tables: Vec<String>,
     without: Vec<String>,
-    /// More was said in words of `pg_dump`'s own, and nobody but it knows what is dumped.
-    unknown: bool,
 }
 
 impl Picked {
@@ -38,111 +35,12 @@ impl Picked {
             schemas: params.schemas.clone(),
             tables: params.tables.clone(),
             without: [params.exclude_tables.clone(), params.exclude_table_data.clone()].concat(),
-            unknown: !params.extra_args.is_empty(),
         }
     }
 
     /// The same with nothing left out but these.
     pub fn but_for(&self, without: &[String]) -> Self {
         Self { without: without.to_vec(), ..self.clone() }
-    }
-}
-
-/// A transaction that holds a snapshot.
-pub struct Snapshot {
-    client: Client,
-    /// What `pg_dump --snapshot` takes.
-    pub id: String,
-}
-
-impl Snapshot {
-    /// Begins a transaction and lends its snapshot out (PostgreSQL manual, "Snapshot Synchronization Functions"), in a
-    /// session that cannot write, and that is opened again when it was lost.
-    ///
-    /// # Errors
-    /// The server does not do that.
-    pub async fn export(touch: &Touch, database: &Settings, session: Option<Client>) -> Result<Self, StepError> {
-        let client = match session.filter(|s| !s.is_closed()) {
-            Some(session) => session,
-            None => postgres::connect(touch.look(), database).await?,
-        };
-        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", evidence::PREPARE);
-        client.batch_execute(&begin).await.map_err(|e| postgres::asked("beginning a snapshot", &e))?;
-        let row = client.query_one("SELECT pg_export_snapshot()", &[]).await;
-        let id = row.map_err(|e| postgres::asked("lending the snapshot out", &e))?.get(0);
-        Ok(Self { client, id })
-    }
-
-    /// Measures what the dump says that it holds.
-    ///
-    /// # Errors
-    /// The server does not let it be measured.
-    pub async fn measure(&self, toc: &Toc, depth: Depth) -> Result<Evidence, StepError> {
-        let place = |e: &toc::Entry| (e.schema.clone().unwrap_or_default(), e.name.clone());
-        let tables = toc.of("TABLE DATA").filter(|e| e.data).map(place).collect();
-        self.all(tables, toc.of("SEQUENCE SET").map(place).collect(), depth).await
-    }
-
-    /// Measures what was picked, for a dump that cannot be asked, or not yet; none when nobody knows what that is.
-    ///
-    /// # Errors
-    /// The server does not let it be measured.
-    pub async fn measure_picked(&self, picked: &Picked, depth: Depth) -> Result<Option<Evidence>, StepError> {
-        if picked.unknown {
-            return Ok(None);
-        }
-        let (tables, sequences) = (self.picked(picked, "r").await?, self.picked(picked, "S").await?);
-        self.all(tables, sequences, depth).await.map(Some)
-    }
-
-    /// Makes what was measured of what was picked into what the dump says that it holds.
-    ///
-    /// # Errors
-    /// The server does not let it be measured.
-    pub async fn settle(&self, found: Option<Evidence>, toc: &Toc, depth: Depth) -> Result<Evidence, StepError> {
-        let Some(mut found) = found else { return self.measure(toc, depth).await };
-        let mut tables = Vec::new();
-        for entry in toc.of("TABLE DATA").filter(|e| e.data) {
-            let schema = entry.schema.clone().unwrap_or_default();
-            match found.tables.iter().position(|t| t.schema == schema && t.name == entry.name) {
-                Some(at) => tables.push(found.tables.swap_remove(at)),
-                None => {
-                    let checksum = depth == Depth::Checksums;
-                    tables.push(evidence::table(&self.client, &schema, &entry.name, checksum).await?);
-                }
-            }
-        }
-        found.tables = tables;
-        Ok(found)
-    }
-
-    async fn all(
-        &self,
-        tables: Vec<(String, String)>,
-        sequences: Vec<(String, String)>,
-        depth: Depth,
-    ) -> Result<Evidence, StepError> {
-        let checksum = depth == Depth::Checksums;
-        let mut found = evidence::surroundings(&self.client, checksum).await?;
-        for (schema, name) in tables {
-            found.tables.push(evidence::table(&self.client, &schema, &name, checksum).await?);
-        }
-        for (schema, name) in sequences {
-            found.sequences.push(evidence::sequence(&self.client, &schema, &name).await?);
-        }
-        Ok(found)
-    }
-
-    /// The relations of a kind that `pg_dump` takes when it is told the same.
-    async fn picked(&self, picked: &Picked, kind: &str) -> Result<Vec<(String, String)>, StepError> {
-        // A name without a schema means what the search path shows, as for `pg_dump`.
-        let path = async |sql: &str| {
-            self.client.batch_execute(sql).await.map_err(|e| postgres::asked("changing the search path", &e))
-        };
-        path("RESET search_path").await?;
-        let found = self::picked(&self.client, picked, kind).await?;
-        path("SET search_path = pg_catalog").await?;
-        Ok(found)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `pg_dump`: a dump into an encrypted archive, or a bare file.
 
 mod account;
+mod cross_check;
 mod decide;
 mod folder;
 mod manner;
@@ -9,6 +10,7 @@ mod options;
 mod preflight;
 mod rights;
 mod room;
+mod session;
 mod stream;
 mod target;
 
@@ -16,20 +18,20 @@ use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use tokio_postgres::Client;
 
 use crate::archive;
-use crate::dump::toc::Toc;
+use crate::dump::contents::Contents;
+use crate::dump::rows::Hashing;
 use crate::dump::{FOLDER, TOC};
 use crate::files::Spool;
 use crate::postgres::Settings;
-use crate::postgres::evidence::Evidence;
 use crate::process::{self, Job};
 use crate::quantity::{Rate, Span};
 use crate::step::{Check, Class, Fault, Look, Preflight, Preview, Probe, Step, StepError, Touch, Upcoming};
 use crate::value::Value;
+use cross_check::Snapshot;
 use manner::Manner;
-use measure::{Depth, Picked, Snapshot};
+use measure::Depth;
 use stream::{Kind, Sink, Wanted};
 use target::Target;
 
@@ -75,9 +77,18 @@ pub struct Params {
     /// the user may read those.
     #[serde(default)]
     globals: bool,
-    /// What is measured of each table in the snapshot that is dumped, for the manifest in the archive.
+    /// What is measured of each table, for the manifest in the archive: `checksums` (the default) or `counts`.
     #[serde(default)]
     evidence: Depth,
+    /// Whether the rows of each ordinary table are also counted by a query of our own in the snapshot that is dumped, for
+    /// those who doubt `pg_dump` itself. It reads every table once more. A difference fails the step; a table that cannot
+    /// be counted is a warning. Default: false.
+    #[serde(default)]
+    cross_check: bool,
+    /// Whether a dump without tables is taken: no table, partitioned table or foreign table is defined in it, and none has
+    /// rows in it. Otherwise the step fails and makes no archive. Default: false.
+    #[serde(default)]
+    allow_empty: bool,
     /// How long to wait for the locks on all tables.
     #[serde(default = "a_minute")]
     lock_wait_timeout: Span,
@@ -157,14 +168,21 @@ pub struct Work {
     format: Format,
     target: Target,
     database: Settings,
-    /// The session that asked, whose next transaction is the snapshot.
-    session: Option<Client>,
     server: decide::Facts,
     /// About how many bytes there will be: as many as the last time, else as the database has on the server's disk.
     total: Option<u64>,
-    depth: Depth,
-    picked: Picked,
+    measuring: Measuring,
     manner: Manner,
+}
+
+/// How the dump is measured.
+#[derive(Debug)]
+struct Measuring {
+    depth: Depth,
+    /// Settings of its session, for the manifest.
+    session: std::collections::BTreeMap<String, String>,
+    cross_check: bool,
+    allow_empty: bool,
 }
 
 impl Work {
@@ -279,13 +297,12 @@ impl Step for PgDump {
         preview
     }
 
-    async fn apply(mut work: Work, touch: &Touch) -> Result<Output, StepError> {
+    async fn apply(work: Work, touch: &Touch) -> Result<Output, StepError> {
         let clock = std::time::Instant::now();
         let started_at = Utc::now();
-        let session = work.session.take();
-        let (fits, snapshot) =
-            tokio::join!(decide::fits(touch, &work), Snapshot::export(touch, &work.database, session));
+        let (fits, snapshot) = tokio::join!(decide::fits(touch, &work), snapshot(&work, touch));
         fits?;
+        let snapshot = snapshot?;
         let mut sink = match &work.target {
             Target::Archive(settings) => {
                 let (own, settings) = (touch.again(), settings.clone());
@@ -295,43 +312,28 @@ impl Step for PgDump {
             Target::File(path) => Sink::Bare(archive::Bare::create(touch, path.as_ref())?),
         };
         let (env, manner) = (work.database.child_env(&touch.look().env), work.manner);
-        let job = |argv: Vec<String>| Job { argv, env: env.clone(), nice: manner.nice, ..Job::default() };
-        let snapshot = match snapshot {
-            Ok(snapshot) => Some(snapshot),
-            Err(error) if error.class == Class::Cancelled => return Err(error),
-            Err(error) => {
-                touch.log().warn(format!("the dump is made without evidence of what it holds: {error}"));
-                None
-            }
-        };
+        let job = |argv: Vec<String>, env| Job { argv, env, nice: manner.nice, ..Job::default() };
         let mut argv = work.argv.clone();
         argv.splice(1..1, snapshot.iter().map(|s| format!("--snapshot={}", s.id)));
-        let (told, toc) = tokio::sync::oneshot::channel();
-        let measuring = measure(&work, touch, snapshot.as_ref(), toc);
-        let job_of_dump = job(argv);
+        let hashing = Hashing { seed: session::seed()?, on: work.measuring.depth == Depth::Checksums };
+        let job_of_dump = job(argv, session::environment(env.clone()));
         let total = work.total;
-        let (dump_bytes, evidence);
-        // The snapshot lasts as long as its transaction, which must outlive both.
-        if work.format == Format::Directory {
-            let (filled, measured) = tokio::join!(fill_folder(&work, touch, job_of_dump, sink), measuring);
-            let folder = filled?;
-            evidence = settle(&work, touch, snapshot.as_ref(), measured, folder.toc.as_ref()).await;
-            (sink, dump_bytes) = (folder.sink, folder.bytes);
+        let filled = if work.format == Format::Directory {
+            fill_folder(&work, touch, job_of_dump, sink, hashing).await?
         } else {
             let kind = if work.format == Format::Custom { Kind::Custom } else { Kind::Plain };
-            let wanted = Wanted { name: work.entry(), kind, total, told: Some(told), manner };
-            let filling = stream::fill(touch, &job_of_dump, sink, wanted);
-            let (filled, measured) = tokio::join!(filling, measuring);
-            (sink, dump_bytes) = filled?;
-            evidence = measured;
-        }
-        drop(snapshot);
+            let wanted = Wanted { name: work.entry(), kind, total, hashing, manner };
+            stream::fill(touch, &job_of_dump, sink, wanted).await?
+        };
+        let (dump_bytes, contents) = (filled.bytes, filled.contents);
+        sink = filled.sink;
+        check_contents(&work, touch, contents.as_ref(), snapshot).await?;
         if let Some(argv) = &work.globals {
             let name = "globals.sql".to_owned();
-            let wanted = Wanted { name, kind: Kind::Globals, total: None, told: None, manner };
-            (sink, _) = stream::fill(touch, &job(argv.clone()), sink, wanted).await?;
+            let wanted = Wanted { name, kind: Kind::Globals, total: None, hashing, manner };
+            sink = stream::fill(touch, &job(argv.clone(), env), sink, wanted).await?.sink;
         }
-        let manifest = account::manifest(&work, touch, dump_bytes, started_at, evidence)?;
+        let manifest = account::manifest(&work, touch, dump_bytes, started_at, contents.map(|c| c.evidence))?;
         let sealed = process::nice::work(manner.nice, move || sink.seal(&manifest)).await??;
         let record = account::record(&work, touch, &sealed, dump_bytes, started_at);
         sealed.publish(touch, &record)?;
@@ -347,49 +349,56 @@ impl Step for PgDump {
     }
 }
 
-/// What the snapshot holds, while it is dumped; a database that does not let itself be measured is dumped all the same.
-async fn measure(
-    work: &Work,
-    touch: &Touch,
-    snapshot: Option<&Snapshot>,
-    toc: tokio::sync::oneshot::Receiver<Toc>,
-) -> Option<Evidence> {
-    let snapshot = snapshot?;
-    let measured = async {
-        match work.format {
-            // A dump that never says what it holds has failed, and that is said elsewhere.
-            Format::Custom => snapshot.measure(&toc.await.ok()?, work.depth).await.map(Some).transpose(),
-            Format::Plain | Format::Directory => snapshot.measure_picked(&work.picked, work.depth).await.transpose(),
+/// The snapshot that is dumped and counted again, when that is asked for; otherwise `pg_dump` takes its own.
+async fn snapshot(work: &Work, touch: &Touch) -> Result<Option<Snapshot>, StepError> {
+    if !work.measuring.cross_check {
+        return Ok(None);
+    }
+    match Snapshot::export(touch, &work.database).await {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(error) if error.class == Class::Cancelled => Err(error),
+        Err(error) => {
+            touch.log().warn(format!("the dump is made without `cross_check`: {error}"));
+            Ok(None)
         }
-    };
-    let measured = tokio::select! {
-        measured = measured => measured?,
-        _ = touch.cancel().cancelled() => return None,
-    };
-    measured.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
+    }
 }
 
 /// Dumps into a folder beside the archive.
-async fn fill_folder(work: &Work, touch: &Touch, job: Job, sink: Sink) -> Result<folder::Folder, StepError> {
+async fn fill_folder(
+    work: &Work,
+    touch: &Touch,
+    job: Job,
+    sink: Sink,
+    hashing: Hashing,
+) -> Result<stream::Filled, StepError> {
     let place = work.target.path();
     let spool = Spool::beside(touch, place.as_ref());
     let spool = spool.map_err(|e| StepError::because(format!("making the folder `{place}.spool`"), &e))?;
     let job = Job { chatter: Some(folder::chatter), ..job };
-    folder::fill(touch, &job, sink, spool, work.total).await
+    folder::fill(touch, &job, sink, spool, folder::Wanted { total: work.total, hashing }).await
 }
 
-/// What the dump holds, after it has said that itself.
-async fn settle(
+/// Whether the dump holds what it should; nothing is published otherwise.
+async fn check_contents(
     work: &Work,
     touch: &Touch,
-    snapshot: Option<&Snapshot>,
-    measured: Option<Evidence>,
-    toc: Option<&Toc>,
-) -> Option<Evidence> {
-    let (Some(snapshot), Some(toc)) = (snapshot, toc) else { return measured };
-    let settled = tokio::select! {
-        settled = snapshot.settle(measured, toc, work.depth) => settled,
-        _ = touch.cancel().cancelled() => return None,
-    };
-    settled.map_err(|e| touch.log().warn(format!("there is no evidence of what the dump holds: {e}"))).ok()
+    contents: Option<&Contents>,
+    snapshot: Option<Snapshot>,
+) -> Result<(), StepError> {
+    // One that is not understood was warned of.
+    let Some(contents) = contents else { return Ok(()) };
+    if contents.tables == 0 && !work.measuring.allow_empty {
+        let what = format!("the dump of {} has no tables, so no archive is made", work.database.place());
+        return Err(StepError::new(what).hint(
+            "check `dbname`, `schemas` and `tables`; write `allow_empty: true` if a dump without tables is wanted",
+        ));
+    }
+    if let Some(unmeasured) = contents.evidence.unmeasured() {
+        touch.log().warn(format!("not measured: {unmeasured}"));
+    }
+    match snapshot {
+        Some(snapshot) => cross_check::compare(touch, snapshot, &work.database, &contents.evidence).await,
+        None => Ok(()),
+    }
 }

@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
 use super::manner::{Manner, Paced};
 use crate::archive::{Bare, Pipe, Sealed, Writer};
-use crate::dump::toc::{Blocks, Toc, Unread};
+use crate::dump::Form;
+use crate::dump::contents::{Contents, Fault, StreamReader};
+use crate::dump::rows::Hashing;
 use crate::process::{self, Job};
 use crate::quantity::Size;
 use crate::step::{Class, Progress, StepError, Touch, Unit};
@@ -81,12 +81,12 @@ impl Kind {
         if self == Self::Custom { b"PGDMP" } else { b"--" }
     }
 
-    /// What stands near its end, where it is text: a line that the programs write when all is said.
-    fn end(self) -> Option<&'static str> {
+    /// What reads it; globals are not read.
+    fn form(self) -> Option<Form> {
         match self {
-            Self::Custom => None,
-            Self::Plain => Some("-- PostgreSQL database dump complete"),
-            Self::Globals => Some("-- PostgreSQL database cluster dump complete"),
+            Self::Custom => Some(Form::Custom),
+            Self::Plain => Some(Form::Plain),
+            Self::Globals => None,
         }
     }
 
@@ -102,15 +102,22 @@ pub struct Wanted {
     pub kind: Kind,
     /// About how many bytes there will be.
     pub total: Option<u64>,
-    /// Who wants to know the table of contents.
-    pub told: Option<oneshot::Sender<Toc>>,
+    pub hashing: Hashing,
     pub manner: Manner,
 }
 
+/// What was put into the archive.
+pub struct Filled {
+    pub sink: Sink,
+    pub bytes: u64,
+    /// What the dump holds; none for globals, and for a dump that is not understood.
+    pub contents: Option<Contents>,
+}
+
 /// Runs a program and puts what it prints under a name. Its exit status is looked at before anything is made of it: a
-/// dump cut short ends like a whole one. Gives the number of bytes.
-pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> Result<(Sink, u64), StepError> {
-    let Wanted { name, kind, total, told, manner } = wanted;
+/// dump cut short ends like a whole one.
+pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> Result<Filled, StepError> {
+    let Wanted { name, kind, total, hashing, manner } = wanted;
     let program = kind.program();
     let mut running = process::start(touch, job, true)?;
     let pipe = running
@@ -120,21 +127,17 @@ pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> R
     let over = pipe.over();
     let (log, cancel) = (touch.log().clone(), touch.cancel().clone());
     let packing = process::nice::work(manner.nice, move || {
-        let contents = (kind == Kind::Custom).then(|| Contents { told, next: 0, state: State::Head(Vec::new()) });
+        let reader = kind.form().map(|form| StreamReader::new(form, hashing));
         let pipe = Paced::new(pipe, manner.rate, cancel);
-        let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), contents };
+        let mut from = Checked { inner: pipe, kind, seen: 0, same: true, tail: Vec::new(), reader };
         let (mut ticks, note) = (Ticks::default(), sink.note());
         let result = sink.put(&name, &mut from, &mut |done| {
             if ticks.due(done) {
                 log.progress(&Progress { done, total, unit: Unit::Bytes, note: note() });
             }
         });
-        let verdict = from.verdict();
-        if let Some(State::Unread(why)) = from.contents.as_ref().map(|c| &c.state) {
-            log.warn(format!("whether the dump is whole cannot be seen: its table of contents {why}"));
-        }
         // The pipe is closed here, so that a program whose output nobody takes any more ends.
-        drop(from);
+        let verdict = from.verdict();
         result.map(|bytes| (sink, bytes, verdict))
     });
     let waiting = async {
@@ -156,8 +159,12 @@ pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> R
     }
     let (sink, bytes, verdict) = packed?;
     match verdict {
-        Ok(()) => Ok((sink, bytes)),
-        Err(what) => Err(StepError::new(format!("`{program}` ended well and {what} ({bytes} bytes)"))
+        Ok(contents) => Ok(Filled { sink, bytes, contents }),
+        Err(Fault::Unread(why)) => {
+            touch.log().warn(format!("what the dump holds, and whether it is whole, cannot be read: {why}"));
+            Ok(Filled { sink, bytes, contents: None })
+        }
+        Err(Fault::Broken(what)) => Err(StepError::new(format!("`{program}` ended well, but {what} ({bytes} bytes)"))
             .hint(format!("is `{}` really {program}?", job.argv[0]))),
     }
 }
@@ -181,6 +188,8 @@ pub fn failure(ended: &process::Ended, program: &str) -> StepError {
     if PASSING.iter().any(|p| ended.said.contains(p)) { error.class(Class::Transient) } else { error }
 }
 
+/// What stands near the end of globals: a line that the program writes when all is said.
+const END_OF_GLOBALS: &str = "-- PostgreSQL database cluster dump complete";
 /// How many of the last bytes are kept.
 const TAIL: usize = 512;
 
@@ -191,75 +200,21 @@ struct Checked<R> {
     seen: usize,
     same: bool,
     tail: Vec<u8>,
-    /// Of a dump in the custom format: its table of contents, and the data behind it.
-    contents: Option<Contents>,
-}
-
-/// What a dump says that it holds, and whether that follows.
-struct Contents {
-    /// Who wants to know the table of contents.
-    told: Option<oneshot::Sender<Toc>>,
-    /// How many bytes there must be for the next try, so that all tries together cost no more than the last.
-    next: usize,
-    state: State,
-}
-
-enum State {
-    /// The head, gathered until the table of contents is whole.
-    Head(Vec<u8>),
-    Data(Blocks),
-    /// A table of contents that cannot be read, for example that of a newer `pg_dump`.
-    Unread(String),
-}
-
-/// The longest head that is gathered, in bytes; a database with more in its catalog is dumped without evidence.
-const HEAD: usize = 256 << 20;
-
-impl Contents {
-    fn take(&mut self, more: &[u8]) {
-        let head = match &mut self.state {
-            State::Head(head) => head,
-            State::Data(blocks) => return blocks.take(more),
-            State::Unread(_) => return,
-        };
-        head.extend_from_slice(more);
-        // Nothing more comes after an empty piece.
-        if head.len() < self.next && !more.is_empty() {
-            return;
-        }
-        match Toc::parse(head) {
-            Err(Unread::Short) if head.len() < HEAD => self.next = head.len() * 2,
-            Err(Unread::Short) => self.state = State::Unread(format!("has more than {} MiB", HEAD >> 20)),
-            Err(Unread::Broken(why)) => self.state = State::Unread(why),
-            Ok(toc) => {
-                let mut blocks = toc.blocks();
-                blocks.take(&head[toc.bytes..]);
-                self.state = State::Data(blocks);
-                // Whoever asked may be gone, when the run was stopped.
-                let _ = self.told.take().map(|told| told.send(toc));
-            }
-        }
-        if matches!(self.state, State::Unread(_)) {
-            // Nobody waits for a table of contents that never comes.
-            self.told = None;
-        }
-    }
+    /// What reads the dump.
+    reader: Option<StreamReader>,
 }
 
 impl<R> Checked<R> {
-    /// What is wrong with it; reads after "ended well and".
-    fn verdict(&self) -> Result<(), &'static str> {
+    /// What it holds; what is wrong with it reads after "ended well, but".
+    fn verdict(self) -> Result<Option<Contents>, Fault> {
+        let broken = |what: &str| Err(Fault::Broken(what.to_owned()));
         if !self.same || self.seen < self.kind.head().len() {
-            return Err("wrote no dump");
+            return broken("it wrote no dump");
         }
-        match self.contents.as_ref().map(|c| &c.state) {
-            Some(State::Head(_)) => return Err("its dump is cut short in its table of contents"),
-            Some(State::Data(blocks)) => return blocks.whole(),
-            Some(State::Unread(_)) | None => {}
-        }
-        match self.kind.end() {
-            Some(end) if !String::from_utf8_lossy(&self.tail).contains(end) => Err("its dump has no end"),
-            _ => Ok(()),
+        match self.reader {
+            Some(reader) => reader.end().map(Some),
+            None if !String::from_utf8_lossy(&self.tail).contains(END_OF_GLOBALS) => broken("its dump has no end"),
+            None => Ok(None),
         }
     }
 }
@@ -272,10 +227,9 @@ impl<R: Read> Read for Checked<R> {
         let common = head.len().min(count);
         self.same &= head[..common] == buffer[..common];
         self.seen = self.seen.saturating_add(count);
-        if let Some(contents) = &mut self.contents {
-            contents.take(&buffer[..count]);
-        }
-        if self.kind.end().is_some() {
+        if let Some(reader) = &mut self.reader {
+            reader.take(&buffer[..count]);
+        } else {
             self.tail.extend_from_slice(&buffer[count.saturating_sub(TAIL)..count]);
             let surplus = self.tail.len().saturating_sub(TAIL);
             self.tail.drain(..surplus);
