@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const PASSWORD: &str = "p ä\"s$ s'w";
+const PASSWORD: &str = "p ä\"s$ s'w of 15";
 
 const PLAN: &str = "version: 1\nname: dumps\nlogs: { dir: logs }\nparams:\n  program: { type: string, default: '' }\n\
 secrets: { zip: { env: TEST_ZIP } }\nsteps:\n  - id: dump\n    uses: pg_dump\n    with:\n      PROGRAM\n      archive: { path: 'out/a-${{ run.id }}.zip', password: '${{ secrets.zip }}' }\n\

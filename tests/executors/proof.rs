@@ -5,7 +5,7 @@ use std::process::Command;
 
 use sha2::Digest;
 
-use crate::world::{PASSWORD, Run, World, psql};
+use crate::world::{PASSWORD, Run, World, psql, without_world};
 
 /// A database with a bit of everything that a dump has to carry.
 pub const EVERYTHING: &str = r#"
@@ -383,7 +383,7 @@ fn of_thousands_of_flipped_bits_none_goes_unnoticed() {
         let run = run.ends(1);
         for (name, byte) in names.iter().zip(at) {
             turned += 1;
-            if run.said.contains(&format!("`{name}` is not good")) {
+            if without_world(&run.said).contains(&format!("`{name}` is not good")) {
                 continue;
             }
             assert!(forged, "byte {byte} of {name} was turned, and nobody noticed");

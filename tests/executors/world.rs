@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The password of the archives: blanks, quotes, a dollar sign and letters that are no ASCII.
-pub const PASSWORD: &str = "p ä\"s$ s'w";
+pub const PASSWORD: &str = "p ä\"s$ s'w of 15";
 
 /// What a run of the binary gave.
 pub struct Run {
