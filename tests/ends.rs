@@ -1,4 +1,4 @@
-//! How a run ends that hangs, is told to end, is killed, or gets too little of the machine.
+//! How a run ends that hangs, is told to end, is killed, or gets too little of the machine; and how large a plan may be.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -271,4 +271,19 @@ fn a_program_that_was_being_started_is_found_by_the_guard_and_no_other_is() {
             let _ = kill_process(Pid::from_raw(left).expect("a process"), Signal::KILL);
         }
     }
+}
+
+#[test]
+fn a_plan_may_have_ten_thousand_steps_and_no_more_text_than_before() {
+    let steps = |count: usize, name: &str| -> String {
+        (0..count)
+            .map(|i| format!("  - id: {name}{i}\n    uses: command\n    with: {{ argv: [cp, a, b] }}\n"))
+            .collect()
+    };
+    let world = World::new(&format!("steps:\n{}", steps(10_000, "step_")));
+    let output = world.command(BINARY).args(["validate", "plan.yaml"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let world = World::new(&format!("steps:\n{}", steps(10_000, &"long_".repeat(12))));
+    let output = world.command(BINARY).args(["validate", "plan.yaml"]).output().expect("it runs");
+    assert!(output.status.code() == Some(78) && said(&output).contains("larger than 1024 KiB"), "{}", said(&output));
 }
