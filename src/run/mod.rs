@@ -13,6 +13,7 @@ mod lock;
 mod logs;
 mod missing;
 mod outlook;
+mod path_names;
 mod paths;
 mod pick;
 mod preflight;

@@ -8,7 +8,7 @@ use chrono::Utc;
 use super::emit::{Emitter, StepSink};
 use super::missing::{self, MissingSecret};
 use super::step_end::StepEnd;
-use super::{Aim, End, Request, attempt, backoff, paths, scope, step_ref, stopped};
+use super::{Aim, End, Request, attempt, backoff, path_names, paths, scope, step_ref, stopped};
 use crate::cancel::{Cancel, Reason};
 use crate::event::{Fact, Section, StepRef};
 use crate::plan::{Plan, StepPlan, When};
@@ -286,6 +286,9 @@ impl<'a> Runner<'a> {
             }
         })?;
         if let Some(entry) = self.request.registry.get(&step.uses) {
+            path_names::check(self.plan(), entry, &json, &self.scope).map_err(|why| {
+                StepError::new(why).hint("rename it, or take out what does not fit: `${{ … | replace(\"/\", \"_\") }}`")
+            })?;
             paths::anchor(entry, &mut with, self.request.checked.dir())?;
             if entry.takes_database() {
                 if entry.needs_dbname {

@@ -14,6 +14,7 @@ mod hostile;
 mod memory;
 mod named;
 mod nightly;
+mod path_names;
 mod pg_dump;
 mod pipes;
 mod progress;
