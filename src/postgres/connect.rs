@@ -278,8 +278,7 @@ async fn begin(
     purpose: Purpose,
 ) -> Result<Session, StepError> {
     let version = connection.parameter("server_version").unwrap_or_default();
-    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-    let sql = super::prepare::statements(purpose, digits.parse().unwrap_or_default());
+    let sql = super::prepare::statements(purpose, version);
     let notices = Arc::new(Mutex::new(Notices::default()));
     let said = Arc::clone(&notices);
     // Ends with the client; what goes wrong is seen by whoever asks next.

@@ -45,17 +45,34 @@ const OURS: &[&str] = &[
     "SET transform_null_equals = off",
 ];
 
-/// The statements that set a session, for a server of that major version.
+/// Our statements read no view and no foreign table of others, also where one takes a table's place in the meantime
+/// (CVE-2024-7348).
+const NO_VIEWS: &str = "SET restrict_nonsystem_relation_kind = 'view, foreign-table'";
+
+/// Whether a server knows [`NO_VIEWS`]: from the minor versions of August 2024 on.
+fn restricts_views(major: u32, minor: u32) -> bool {
+    match major {
+        14 => minor >= 13,
+        15 => minor >= 8,
+        16 => minor >= 4,
+        major => major >= 17,
+    }
+}
+
+/// The statements that set a session, for a server of that version, like `15.18 (Debian …)`.
 ///
 /// They name no function, operator or table, so that the role's own search path, which still holds, plays no part.
-pub fn statements(purpose: Purpose, major: u32) -> String {
+pub fn statements(purpose: Purpose, version: &str) -> String {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or_default());
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let views = (purpose != Purpose::Plan && restricts_views(major, minor)).then_some(NO_VIEWS);
     let always = ALWAYS.iter().filter(|(since, _)| major >= *since).map(|(_, sql)| *sql);
     let ours = OURS.iter().copied().filter(|_| purpose != Purpose::Plan);
     let access = match purpose {
         Purpose::Read => "SET default_transaction_read_only = on",
         Purpose::Write | Purpose::Plan => "SET default_transaction_read_only = off",
     };
-    always.chain(ours).chain([access]).collect::<Vec<_>>().join("; ")
+    always.chain(ours).chain(views).chain([access]).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -64,14 +81,22 @@ mod tests {
 
     #[test]
     fn a_server_is_only_told_what_it_knows_and_time_limits_go_first() {
-        let old = statements(Purpose::Read, 13);
+        let old = statements(Purpose::Read, "13.9");
         assert!(!old.contains("idle_session_timeout") && !old.contains("transaction_timeout ="), "{old}");
-        let new = statements(Purpose::Write, 17);
+        let new = statements(Purpose::Write, "17.11 (Debian 17.11-1)");
         assert!(
             new.starts_with("SET statement_timeout = 0; SET transaction_timeout = 0; SET idle_session_timeout = 0;")
         );
         assert!(new.contains("search_path = pg_catalog") && new.ends_with("read_only = off"), "{new}");
-        let plan = statements(Purpose::Plan, 18);
-        assert!(!plan.contains("search_path") && !plan.contains("TimeZone") && plan.contains("statement_timeout"));
+        let plan = statements(Purpose::Plan, "18beta1");
+        for (version, known) in [("15.7", false), ("15.8", true), ("14.23", true), ("16.3 (x)", false), ("18", true)] {
+            assert_eq!(statements(Purpose::Read, version).contains(NO_VIEWS), known, "{version}");
+        }
+        assert!(
+            !plan.contains(NO_VIEWS)
+                && !plan.contains("search_path")
+                && !plan.contains("TimeZone")
+                && plan.contains("statement_timeout")
+        );
     }
 }
