@@ -282,8 +282,11 @@ fn entry(from: &mut Cursor<'_>, toc: &mut Toc, directory: bool) -> Result<usize,
         "SEQUENCE SET" => {
             let (schema, name) = place();
             kept += schema.len() + name.len() + 80;
-            let (last_value, is_called) = sequence_value(definition)
-                .ok_or_else(|| broken(format!("has a value for the sequence `{schema}.{name}` that is not one")))?;
+            let (last_value, is_called) = sequence_value(definition).ok_or_else(|| {
+                Unread::Fault(TocFault::Unknown(format!(
+                    "has a value for the sequence `{schema}.{name}` that is not understood"
+                )))
+            })?;
             toc.sequences.push(Sequence { schema, name, last_value, is_called });
         }
         "TABLE" | "FOREIGN TABLE" => {
@@ -318,9 +321,9 @@ pub fn encoding(statement: &[u8]) -> Option<String> {
 pub fn sequence_value(statement: &[u8]) -> Option<(i64, bool)> {
     let text = statement.trim_ascii_end();
     let text = text.strip_suffix(b";").unwrap_or(text).strip_suffix(b")")?;
-    let text = std::str::from_utf8(&text[text.len().saturating_sub(40)..]).ok()?;
-    let (rest, called) = text.rsplit_once(", ")?;
-    let (_, value) = rest.rsplit_once(", ")?;
+    // The name before may be in any encoding.
+    let mut parts = text.rsplitn(3, |b| *b == b',').map(|part| std::str::from_utf8(part.trim_ascii()));
+    let (called, value) = (parts.next()?.ok()?, parts.next()?.ok()?);
     Some((value.parse().ok()?, called.parse().ok()?))
 }
 
@@ -432,6 +435,18 @@ pub(super) mod tests {
             let mut cut = TocReader::new();
             assert_eq!(cut.take(&bytes[..bytes.len() - 5]), Ok(false));
             assert_eq!(cut.finish(), Err(TocFault::Broken("breaks off".to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_sequence_is_read_whatever_its_name_is() {
+        for (text, value) in [
+            (&b"SELECT pg_catalog.setval('public.s', 3, true);\n"[..], Some((3, true))),
+            (b"SELECT pg_catalog.setval('\xe9.s\xe9', -9223372036854775808, false);\n", Some((i64::MIN, false))),
+            (b"SELECT pg_catalog.setval('public.\"a, 1, true\"', 3, true)", Some((3, true))),
+            (b"SELECT 1", None),
+        ] {
+            assert_eq!(sequence_value(text), value);
         }
     }
 

@@ -293,7 +293,7 @@ fn what_was_lost_or_added_on_the_way_is_named() {
             "n = [n for n in files if n[9:10].isdigit()][0]; files[n] = files[n][2:]; manifest['dump_bytes'] -= 2",
             "has 99 rows in the dump",
         ),
-        ("files['database/99.dat'] = b''", "nothing names the file `database/99.dat`"),
+        ("files['database/99.dat'] = b''", "nothing names the file `99.dat`"),
         ("manifest['dump_bytes'] += 1", "bytes, and the manifest says"),
         ("del files['database/toc.dat']", "it names the dump `database/toc.dat`, which is not there"),
     ] {

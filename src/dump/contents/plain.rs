@@ -30,7 +30,7 @@ struct Data {
     hasher: RowHasher,
     object: Option<u64>,
     objects: ObjectHasher,
-    fault: Option<String>,
+    fault: Option<Fault>,
 }
 
 impl PlainDump {
@@ -72,7 +72,7 @@ impl PlainDump {
         }
         self.reader.end().map_err(|why| Fault::Broken(format!("the dump {why}")))?;
         if let Some(fault) = self.data.fault {
-            return Err(Fault::Broken(fault));
+            return Err(fault);
         }
         let Data { found, tables, defined, .. } = self.data;
         Ok(Contents { evidence: found.evidence(self.hashing), tables, defined })
@@ -84,7 +84,7 @@ impl Data {
         let rows = self.hasher.take_rows();
         match (self.target.take(), rows) {
             (Some(target), Some(rows)) => self.found.add(&target, rows),
-            _ => self.fault = Some("the rows of a table break off in the dump".to_owned()),
+            _ => self.fault = Some(Fault::Broken("the rows of a table break off in the dump".to_owned())),
         }
     }
 
@@ -128,7 +128,7 @@ impl Data {
                 let (schema, name) = (text_of(schema), text_of(name));
                 self.found.sequences.push(Sequence { schema, name, last_value, is_called });
             }
-            _ => self.fault = Some("the value of a sequence in the dump is not understood".to_owned()),
+            _ => self.fault = Some(Fault::Unread("the value of a sequence in the dump is not understood".to_owned())),
         }
     }
 
@@ -144,7 +144,7 @@ impl Data {
             let hex = hex.and_then(|h| h.strip_suffix(b"')")).filter(|_| whole);
             match hex.filter(|h| h.len() % 2 == 0 && h.iter().all(u8::is_ascii_hexdigit)) {
                 Some(hex) => self.bytes(hex),
-                None => self.fault = Some("a large object in the dump is not understood".to_owned()),
+                None => self.fault = Some(Fault::Unread("a large object in the dump is not understood".to_owned())),
             }
         } else if after("SELECT pg_catalog.lo_close(").is_some() {
             let object = self.objects.finish();
