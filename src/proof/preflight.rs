@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::cluster::runs_as_root;
 use super::trust;
+use crate::files;
 use crate::postgres::{self, Server, Settings};
 use crate::process::Confinement;
+use crate::quantity::Size;
 use crate::step::{Area, Check, Look, Probe, StepError};
 
 /// Which database a restore goes to.
@@ -46,8 +48,24 @@ pub async fn foresee_cluster(look: &Look, database: &Settings) -> Vec<Check> {
     if let Some(server) = server {
         let names = ["initdb", "postgres", "pg_restore"];
         checks.extend(names.iter().map(|name| program(look, name, server.major)));
+        checks.extend(room(look, &server).await);
     }
     checks
+}
+
+/// Room for the cluster in the temporary folder: about what the database takes on its server, and the dump beside it.
+async fn room(look: &Look, server: &Server) -> Option<Check> {
+    let sql = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
+    let size: i64 = server.client.query_one(sql, &[]).await.ok()?.get(0);
+    let size = u64::try_from(size).ok()?;
+    let place = std::env::temp_dir();
+    let free = files::free(look, &place).ok()?;
+    let text = format!("`{}`: {} free, the database takes {}", place.display(), Size(free), Size(size));
+    Some(match free < size {
+        false => Check::ok(Area::Space, text),
+        true => Check::warning(Area::Space, text)
+            .hint("name a folder with more room in the environment variable TMPDIR, where the cluster is made"),
+    })
 }
 
 /// How the cluster would be confined.

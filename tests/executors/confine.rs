@@ -192,3 +192,23 @@ fn a_restore_into_a_database_says_what_it_trusts() {
     ));
     psql("postgres", &format!("DROP DATABASE {into}"));
 }
+
+#[test]
+fn without_bubblewrap_it_says_so_and_gives_no_secret_along() {
+    let _alone = alone();
+    let world = World::with_database();
+    let role = format!("{}_mallory", world.db());
+    // What the shell of the program has in its environment.
+    world.sql(&attack(&role, "set"));
+    world.run(&plan(DUMP), &[]).ends(0);
+    std::fs::create_dir(world.path("empty")).expect("a folder");
+    let text = plan(&check(""));
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{text}"));
+    let mut command = world.runplan();
+    command.arg("plan.yaml").env("PATH", world.path("empty")).env("RUNPLAN_ZIP_PASSWORD", "canary-of-ours");
+    let run = Run::from(command.output().expect("the binary runs")).ends(1);
+    let run = run.says("LEAK by generated: ").says("HOME=").never_says("canary-of-ours").never_says("TEST_ZIP");
+    run.says(if is_root() { "confinement: account" } else { "confinement: a cleared environment only" })
+        .says("install `bubblewrap`");
+    world.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+}
