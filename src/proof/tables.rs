@@ -65,6 +65,7 @@ fn choose(manifest: &mut Manifest, names: &[String]) -> Result<Vec<String>, Step
         schemas.iter().map(|s| format!("--schema={s}")).chain(tables.iter().map(|t| format!("--table={t}")));
     let arguments = arguments.collect();
     evidence.tables.retain(|t| chosen.iter().any(|c| c.schema == t.schema && c.name == t.name));
+    evidence.not_measured.retain(|t| chosen.iter().any(|c| c.schema == t.schema && c.name == t.name));
     evidence.sequences.clear();
     evidence.extensions.clear();
     evidence.roles.clear();
