@@ -90,3 +90,16 @@ fn names_from_outside_reach_no_terminal_raw() {
     let run = call(&world, &["verify", "junk", "--password-env", "TEST_ZIP"]).ends(1).says("0 of 2 archives are good");
     assert!(!run.out.contains('\u{1b}') && run.out.contains("\\x1b[31mb.zip"), "{:?}", run.out);
 }
+
+#[test]
+fn relative_folders_belong_to_the_folder_of_the_plan() {
+    let world = World::with_database();
+    world.sql("CREATE TABLE notes AS SELECT generate_series(1, 42) AS id");
+    let plan = "version: 1\nname: night\nsecrets: { zip: { env: TEST_ZIP } }\nsteps:\n  - uses: pg_dump\n    timeout: 1m\n    with: { archive: { path: \"out/${{ run.id }}.zip\", password: \"${{ secrets.zip }}\" } }\n";
+    world.write("sub/plan.yaml", plan);
+    let mut command = world.runplan();
+    command.current_dir(world.path("sub")).args(["plan.yaml", "-q"]);
+    crate::world::Run::from(command.output().expect("the binary runs")).ends(0);
+    call(&world, &["archives", "sub/plan.yaml"]).ends(0).says("/sub/out: 1 archive, ");
+    call(&world, &["verify", "--plan", "sub/plan.yaml"]).ends(0).says("42 rows of 1 tables");
+}
