@@ -341,7 +341,7 @@ fn a_long_log_is_shortened_and_a_missing_file_is_named() {
         "See below.",
         &format!("{left_out} bytes of its middle are left out"),
         &format!("not attached: `{}`: No such file", dir.path().join("nothere.txt").display()),
-        &format!("not attached: `{}`: it is a folder, not a regular file", dir.path().join(".").display()),
+        &format!("not attached: `{}`: it is a folder, not a regular file", dir.path().display()),
         &format!("not attached: `{}`: it is larger than", dir.path().join("big.bin").display()),
     ] {
         assert!(text.contains(part), "{part}: {text}");

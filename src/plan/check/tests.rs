@@ -73,8 +73,11 @@ const HEAD: &str =
 fn retention_stands_behind_what_looks_at_archives() {
     let copy = "  - { uses: copy, with: { from: \"${{ steps.dump.outputs.path }}\", to: /mnt } }\n";
     let prune = "  - { uses: retention, with: { dir: \"${{ params.dir }}/daily/\" } }\n";
-    assert_eq!(codes(&format!("{HEAD}{DUMP}{prune}{copy}")), [505]);
-    assert_eq!(codes(&format!("{HEAD}{DUMP}{copy}{prune}")), [0; 0]);
+    let prune_copies = "  - { uses: retention, with: { dir: /mnt } }\n";
+    assert_eq!(codes(&format!("{HEAD}{DUMP}{prune}{copy}{prune_copies}")), [505]);
+    assert_eq!(codes(&format!("{HEAD}{DUMP}{copy}{prune}{prune_copies}")), [0; 0]);
+    // Copies that nobody prunes are another matter.
+    assert_eq!(codes(&format!("{HEAD}{DUMP}{copy}{prune}")), [516]);
     // A handler that copies comes later too, and is another matter.
     assert_eq!(codes(&format!("{HEAD}{DUMP}{prune}on_success:\n{}", copy)), [0; 0]);
 }
