@@ -23,7 +23,8 @@ pub fn roles_of(statement: &[u8]) -> Vec<String> {
     } else {
         Vec::new()
     };
-    found.iter().map(|n| text_of(n)).collect()
+    // `public` means everybody and is reserved, so no role has that name. A user mapping has it in small letters.
+    found.iter().map(|n| text_of(n)).filter(|n| n != "public").collect()
 }
 
 /// The names behind these key words, up to one of the others.
@@ -82,6 +83,7 @@ mod tests {
             ("ALTER TABLE public.\"a OWNER TO b\" OWNER TO ann", &["ann"]),
             ("ALTER TABLE ONLY public.t ALTER COLUMN a SET DEFAULT ' OWNER TO x y'", &[]),
             ("CREATE USER MAPPING FOR ann SERVER s", &["ann"]),
+            ("CREATE USER MAPPING FOR public SERVER s", &[]),
             ("CREATE VIEW v AS SELECT 1 FROM x", &[]),
         ] {
             assert_eq!(roles_of(statement.as_bytes()), roles, "{statement}");

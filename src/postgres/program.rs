@@ -32,8 +32,8 @@ pub fn installation(program: &Path) -> Vec<PathBuf> {
 }
 
 /// The program `name` of the server's own major version, else of the nearest newer one, with a warning that names both.
-/// The distributions' folders come first; the one in `PATH`, which may be a wrapper, is taken when they have none, and its
-/// version is looked at when it runs. Starts nothing.
+/// The distributions' folders come first, then `PATH`, except for what leads to one of those folders. The version of a
+/// program from `PATH` is checked when it runs. Starts nothing.
 ///
 /// # Errors
 /// There is none that is new enough.
@@ -46,21 +46,26 @@ pub fn find(look: &Look, name: &str, server: u32) -> Result<PathBuf, StepError> 
         return Ok(found);
     }
     let path = look.env.get("PATH").map(std::ffi::OsString::from).unwrap_or_default();
-    let older = (9..server).rev().find(|m| folder(*m).iter().any(|d| d.join(name).is_file()));
-    let there = std::env::split_paths(&path).map(|d| d.join(name)).find(|p| p.is_file());
-    // On Debian `PATH` has a wrapper that takes the newest of those folders, and they were looked at.
-    if let (Some(found), None) = (there, older) {
+    if let Some(found) = std::env::split_paths(&path).map(|d| d.join(name)).find(|p| p.is_file() && !was_searched(p)) {
         return Ok(found);
     }
+    let older = (9..server).rev().find(|m| folder(*m).iter().any(|d| d.join(name).is_file()));
     let what = match older {
-        Some(major) => {
-            format!("the server is version {server} and the newest `{name}` found is {major}, which cannot dump it")
-        }
+        Some(major) => format!(
+            "`{name}` of version {server} or newer is needed for a server of version {server}, and the newest that was found is {major}"
+        ),
         None => format!("there is no `{name}` for a server of version {server}"),
     };
     Err(StepError::new(what).hint(format!(
         "install the client programs of PostgreSQL {server} (postgresql-client-{server}), or name one under `program`"
     )))
+}
+
+/// Whether a program of `PATH` leads to a folder of the distributions, which are searched before. On Debian it is a link to
+/// a wrapper, `pg_wrapper`, that takes the newest of those folders.
+fn was_searched(program: &Path) -> bool {
+    let Ok(real) = program.canonicalize() else { return false };
+    is_distributed(&real) || real.file_name() != program.file_name()
 }
 
 /// A program that was found, and its major version.

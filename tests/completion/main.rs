@@ -45,7 +45,7 @@ fn world() -> World {
     script(&world.path("fetch"), "touch fetched; echo canary-command");
     script(&world.path("work"), "touch worked");
     for run in ["20260101T000000Z-aaaa", "20260102T000000Z-bbbb", "20260102T000000Z-cccc"] {
-        world.write(&format!("logs/gold/night/{run}/events.jsonl"), "");
+        world.write(&format!("plans/logs/gold/night/{run}/events.jsonl"), "");
         world.write(&format!("state/runplan/logs/night/{run}/events.jsonl"), "");
     }
     world
