@@ -68,7 +68,7 @@ fn each_shell_offers_what_the_plan_has() {
         ("runplan show plans/night.yaml -p full=", "full=true full=false"),
         ("runplan run plans/night.yaml -p tier=g", "tier=gold"),
         ("runplan run plans/night.yaml -p keep=", ""),
-        ("runplan run plans/", "plans/broken.yaml plans/night.yaml plans/old/"),
+        ("runplan run plans/", "plans/broken.yaml plans/night.yaml plans/logs/ plans/old/"),
         ("runplan pla", "plans/"),
         ("runplan run 'plans/my plan.yml' --only h", "history"),
         ("runplan run ~/night.yaml --only h", "history"),
