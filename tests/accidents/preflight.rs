@@ -34,7 +34,7 @@ fn without_the_right_to_read_nothing_is_begun_and_the_mail_names_every_problem()
     assert!(!begun(&night) && zips(&night.world, "backups").is_empty());
     let mails = night.mails(0);
     assert_eq!(mails.len(), 1, "{}", run.said);
-    let text = without_world(&mails[0].part("text"));
+    let text = without_world(mails[0].part("text"));
     for part in [
         "preflight",
         "may not read `public.t`, and pg_dump would fail at it",
@@ -48,7 +48,9 @@ fn without_the_right_to_read_nothing_is_begun_and_the_mail_names_every_problem()
     // The same with the right, and the folder of the copies costs the archive nothing.
     night.world.sql(&format!("GRANT SELECT ON t TO {weak}; GRANT CREATE ON SCHEMA public TO {weak}"));
     let run = weakly(&night, &weak).ends(1).says("preflight: copy: problem: there is no folder `missing`");
-    assert!(run.said.find("preflight: copy").expect("a warning") < run.said.find("dump         into").expect("the dump"));
+    assert!(
+        run.said.find("preflight: copy").expect("a warning") < run.said.find("dump         into").expect("the dump")
+    );
     assert!(begun(&night));
     assert_eq!(zips(&night.world, "backups").len(), 1, "{}", run.said);
 }

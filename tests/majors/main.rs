@@ -38,7 +38,9 @@ impl Everything {
         let program = programs.map(|dir| format!(", program: {}/pg_dump", dir.display())).unwrap_or_default();
         let archive = format!("out/{format}.zip");
         let step = |id: &str, uses: &str, more: &str| {
-            format!("  - {{ id: {id}, uses: {uses}, timeout: 1h, with: {{ {more}, password: '${{{{ secrets.zip }}}}' }} }}\n")
+            format!(
+                "  - {{ id: {id}, uses: {uses}, timeout: 1h, with: {{ {more}, password: '${{{{ secrets.zip }}}}' }} }}\n"
+            )
         };
         let plan = [
             "version: 1\nname: night\nlogs: { dir: logs }\nsecrets: { zip: { env: TEST_ZIP } }\nsteps:\n".to_owned(),
