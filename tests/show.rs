@@ -79,6 +79,7 @@ fn each_value_is_shown_with_where_it_came_from() {
             .collect::<Vec<_>>()
     };
     let lines = show(&["--resolved", "-p", "keep=7"]);
+    let archive = format!("path: {}/backups/daily/app-<run.id>.zip # plan.yaml:19", dir.path().display());
     for line in [
         "dir: backups # default, plan.yaml:4",
         "keep: 7 # -p",
@@ -90,7 +91,7 @@ fn each_value_is_shown_with_where_it_came_from() {
         "archive: backups/daily/app-<run.id>.zip # plan.yaml:8",
         "- dump, uses pg_dump # plan.yaml:14",
         "when: params.keep > 6 (is true) # plan.yaml:17",
-        "path: backups/daily/app-<run.id>.zip # plan.yaml:19",
+        &archive,
         "password: *** # plan.yaml:19",
         "lock_wait_timeout: 5m # defaults, plan.yaml:12",
         "extra_args: [] # default",

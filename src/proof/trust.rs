@@ -64,7 +64,7 @@ pub async fn check(client: &Client, database: &Settings, must: bool) -> Check {
 /// Checks on the server, from a session with a database that is surely there.
 ///
 /// # Errors
-/// As [`require_ordinary_role`].
+/// As `require_ordinary_role`.
 pub async fn require_ordinary_role_on(touch: &Touch, server: &Settings) -> Result<(), StepError> {
     let session = postgres::connect_beside(touch, server).await?;
     require_ordinary_role(&session.client, server).await

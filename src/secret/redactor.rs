@@ -20,9 +20,9 @@ const SEARCHERS: usize = 6;
 
 /// Takes every known secret, in every form in which programs print it, out of a text.
 ///
-/// The forms are those of [`forms::of`], of the whole value and of each line of a value of several lines. A base64 or
+/// The forms are those of `forms::of`, of the whole value and of each line of a value of several lines. A base64 or
 /// hexadecimal text that is broken into lines is masked too: each line masks the piece of the secret that it has.
-/// A weak secret (see [`weak`]) is masked only where it stands alone. The longest match wins. Give it whole lines: mask
+/// A weak secret (see `weak`) is masked only where it stands alone. The longest match wins. Give it whole lines: mask
 /// first, cut later.
 #[derive(Clone, Default)]
 pub struct Redactor(Option<Arc<Inner>>);
