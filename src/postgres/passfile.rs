@@ -54,13 +54,16 @@ pub fn passwords(env: &Env) -> Vec<Secret> {
 fn find(text: &str, settings: &Settings) -> Option<(bool, Secret)> {
     let given = |t: &Option<String>| t.clone().unwrap_or_default();
     let host = given(&settings.host);
-    // A Unix socket in the folder that libpq was built with is `localhost` to the file.
-    let host = if host.starts_with('/') { "localhost".to_owned() } else { host };
+    // A Unix socket in the folder that libpq was built with is `localhost` to the file (PostgreSQL manual, "The Password
+    // File"). Everybody may make a socket in `/tmp`, so a line for `localhost` does not name the server there.
+    let own_folder = matches!(host.as_str(), "/var/run/postgresql" | "/run/postgresql");
+    let is_socket = host.starts_with('/');
+    let host = if own_folder || host == "/tmp" { "localhost".to_owned() } else { host };
     let port = settings.port.unwrap_or(5432).to_string();
     let wanted = [host, port, given(&settings.dbname), given(&settings.user)];
     let mut lines = text.lines().filter_map(fields);
     let line = lines.find(|line| line.iter().zip(&wanted).all(|(field, want)| field == "*" || field == want))?;
-    let named = line[0] != "*";
+    let named = line[0] != "*" && (own_folder || !is_socket || line[0].starts_with('/'));
     let [.., password] = line;
     Some((named, Secret::new(password)))
 }
@@ -102,12 +105,15 @@ mod tests {
         assert_eq!(found("db", "bob").as_deref(), Some("second"));
         assert_eq!(found("elsewhere", "ann"), None);
         assert_eq!(
-            find("localhost:*:*:*:sock", &settings("/run/x", "ann"))
+            find("localhost:*:*:*:sock", &settings("/run/postgresql", "ann"))
                 .and_then(|(_, s)| s.expose().map(str::to_owned))
                 .as_deref(),
             Some("sock")
         );
         let named = |text, host| find(text, &settings(host, "ann")).is_some_and(|(named, _)| named);
         assert!(named(text, "db") && !named("*:*:*:*:any", "db"));
+        // Anybody can make a socket in a folder of his own and name it in a plan.
+        assert!(find("localhost:*:*:*:sock", &settings("/tmp/evil", "ann")).is_none());
+        assert!(named("localhost:*:*:*:sock", "/run/postgresql") && !named("localhost:*:*:*:sock", "/tmp"));
     }
 }

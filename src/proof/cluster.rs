@@ -11,6 +11,7 @@ use crate::cancel::{Cancel, Reason};
 use crate::files;
 use crate::postgres::{self, Settings, SslMode};
 use crate::process::{self, Account, Confined, Confinement, Job, PASSWD, Running, View, minimal_env};
+use crate::secret::Secret;
 use crate::step::{Env, Probe, StepError, Touch};
 
 /// How long the server may take until it answers.
@@ -19,10 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A cluster that runs.
 pub struct Cluster {
     server: Running,
+    /// A name that no other server knows: what is restored may put a link to another server's socket in place of ours.
+    superuser: String,
     folder: Folder,
     confinement: Confinement,
     machine: Machine,
     _held: Option<File>,
+}
+
+/// A new name for the superuser of a cluster.
+fn superuser_name() -> Result<String, StepError> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes).map_err(|e| StepError::new(format!("the system gives no random numbers: {e}")))?;
+    Ok(format!("runplan_{:016x}", u64::from_le_bytes(bytes)))
 }
 
 impl Cluster {
@@ -63,7 +73,9 @@ impl Cluster {
             ..Job::default()
         };
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
+        let superuser = superuser_name()?;
+        let username = format!("--username={superuser}");
+        let options = [username.as_str(), "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
         let place = text(data.clone());
         let argv = [vec![text(initdb), format!("--pgdata={place}")], options.map(str::to_owned).to_vec()].concat();
         let ended = process::start(touch, &job(argv), false)?.wait(touch.cancel()).await?;
@@ -74,7 +86,7 @@ impl Cluster {
         let settings = tuning::settings(machine, jobs.unwrap_or(machine.jobs()));
         settings.into_iter().for_each(|s| argv.extend(["-c".to_owned(), s]));
         let server = process::start(touch, &job(argv), false)?;
-        let cluster = Self { server, folder, confinement, machine, _held: held };
+        let cluster = Self { server, superuser, folder, confinement, machine, _held: held };
         cluster.answers(touch).await?;
         Ok(cluster)
     }
@@ -84,7 +96,10 @@ impl Cluster {
         Settings {
             host: Some(self.folder.0.join(DATA).to_string_lossy().into_owned()),
             port: Some(5432),
-            user: Some("postgres".to_owned()),
+            user: Some(self.superuser.clone()),
+            // The server asks for none. What is restored may pretend to be the server and ask: it must not get one from
+            // the user's password file.
+            password: Some(Secret::new("none")),
             dbname: Some(database.to_owned()),
             sslmode: Some(SslMode::Disable),
             ..Settings::default()
