@@ -24,8 +24,8 @@ pub fn note_run(state: &Path, dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     let notes = state.join(NOTES);
-    files::make_private_dir(&notes)?;
-    files::put(&notes.join(plan), text.as_bytes(), 0o600)
+    let notes = files::OwnDir::make(&notes, files::Access::Closed)?;
+    files::put(&notes.path().join(plan), text.as_bytes(), 0o600)
 }
 
 /// The folders that hold the noted runs, one for each plan. A note that cannot be read says nothing.
@@ -48,6 +48,18 @@ fn read_note(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_note_is_not_written_through_a_link_that_others_can_replace() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (open, victim) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        std::fs::set_permissions(open.path(), PermissionsExt::from_mode(0o777)).expect("open to others");
+        let state = open.path().join("state");
+        symlink(victim.path(), &state).expect("a link");
+        assert!(note_run(&state, &open.path().join("var/night/20261122T213000Z-3f9c")).is_err());
+        assert_eq!(std::fs::read_dir(victim.path()).expect("a folder").count(), 0);
+    }
 
     #[test]
     fn a_run_outside_of_the_state_folder_is_noted() {

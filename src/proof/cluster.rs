@@ -148,7 +148,10 @@ struct Folder(PathBuf);
 impl Folder {
     /// Makes one in the temporary folder, closed to others.
     fn make() -> std::io::Result<Self> {
-        Ok(Self(tempfile::Builder::new().prefix(orphan::PREFIX).tempdir()?.keep()))
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        Ok(Self(builder.prefix(orphan::PREFIX).tempdir()?.keep()))
     }
 }
 
