@@ -32,8 +32,8 @@ impl Everything {
     }
 
     /// Runs a plan of one dump in a format, and of what proves it. `programs` is where the programs of another major
-    /// version lie.
-    fn dump(&self, format: &str, programs: Option<&Path>) -> Run {
+    /// version lie; `restored` says whether it is restored into a cluster, too.
+    fn dump(&self, format: &str, programs: Option<&Path>, restored: bool) -> Run {
         let jobs = if format == "directory" { ", jobs: 2" } else { "" };
         let program = programs.map(|dir| format!(", program: {}/pg_dump", dir.display())).unwrap_or_default();
         let archive = format!("out/{format}.zip");
@@ -42,13 +42,14 @@ impl Everything {
                 "  - {{ id: {id}, uses: {uses}, timeout: 1h, with: {{ {more}, password: '${{{{ secrets.zip }}}}' }} }}\n"
             )
         };
+        let check = step("check", "restore_check", &format!("archive: {archive}, into: cluster"));
         let plan = [
             "version: 1\nname: night\nlogs: { dir: logs }\nsecrets: { zip: { env: TEST_ZIP } }\nsteps:\n".to_owned(),
             format!(
                 "  - {{ id: dump, uses: pg_dump, timeout: 1h, with: {{ format: {format}{jobs}{program}, evidence: checksums, archive: {{ path: {archive}, password: '${{{{ secrets.zip }}}}' }} }} }}\n"
             ),
             step("read", "verify", &format!("archive: {archive}")),
-            step("check", "restore_check", &format!("archive: {archive}, into: cluster")),
+            if restored { check } else { String::new() },
         ];
         self.world.write("plan.yaml", plan.concat());
         let mut command = self.world.runplan();
@@ -137,7 +138,7 @@ fn every_format_of_a_database_of_everything_restores_as_it_was() {
     let source = stock_dump(everything.world.db());
     assert!(source.len() > 2_000, "the database of everything has {} lines", source.len());
     for format in ["custom", "plain", "directory"] {
-        everything.dump(format, None).ends(0);
+        everything.dump(format, None, true).ends(0);
         let restored = everything.restore(format);
         assert_alike(format, &source, &stock_dump(&restored.0));
     }
@@ -150,10 +151,14 @@ fn a_newer_pg_dump_serves_an_older_server() {
         return;
     }
     let everything = Everything::new();
-    // A server of that version is what its dump can be restored into, so the cluster is one.
     let newest = program("pg_dump", 18);
-    let run = everything.dump("custom", newest.parent()).ends(0);
-    run.says("tables with").says("what was dumped");
+    // A distribution's server may have what the programs from PyPI do not know: ICU, options of its own. A server of 18
+    // is what a dump by `pg_dump` 18 can be restored into, so the cluster is one.
+    let same_build = std::env::var_os("RUNPLAN_SANDBOX_PG").is_some();
+    let run = everything.dump("custom", newest.parent(), same_build).ends(0).says("is good: ");
+    if same_build {
+        run.says("what was dumped");
+    }
 }
 
 #[test]
