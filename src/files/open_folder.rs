@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::listing::Listed;
-use super::own_dir::{LINKS, check_links, open_dir};
+use super::own_dir::{Missing, open_safe_dir};
 use super::regular::{Kind, not_regular, read_limited};
 use crate::step::{Look, Touch};
 
@@ -26,9 +26,7 @@ impl OpenFolder {
     /// # Errors
     /// It does not exist, cannot be opened, is not a folder, or is reached by such a link.
     pub fn open(_: &Look, dir: &Path) -> io::Result<Self> {
-        check_links(dir, LINKS)?;
-        let path = dir.canonicalize()?;
-        let file = open_dir(&path)?;
+        let (file, path) = open_safe_dir(dir, Missing::Refuse)?;
         let owner = owner(&file.metadata()?);
         Ok(Self { file, path, owner })
     }

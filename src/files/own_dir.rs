@@ -29,9 +29,7 @@ impl OwnDir {
     /// It cannot be made or opened, belongs to another user, can be written by others, or is reached by a symbolic link
     /// that others can replace.
     pub fn make(dir: &Path, access: Access) -> io::Result<Self> {
-        check_links(dir, LINKS)?;
-        make_private_dir(dir).map_err(|e| with_path(dir, &e))?;
-        Self::open(dir, access)
+        Self::open_with_links(dir, Missing::Make, access)
     }
 
     /// Opens a folder that exists.
@@ -39,9 +37,11 @@ impl OwnDir {
     /// # Errors
     /// As [`OwnDir::make`] has.
     pub fn open(dir: &Path, access: Access) -> io::Result<Self> {
-        check_links(dir, LINKS)?;
-        let path = dir.canonicalize().map_err(|e| with_path(dir, &e))?;
-        let file = open_dir(&path)?;
+        Self::open_with_links(dir, Missing::Refuse, access)
+    }
+
+    fn open_with_links(dir: &Path, missing: Missing, access: Access) -> io::Result<Self> {
+        let (file, path) = open_safe_dir(dir, missing)?;
         check_owner(&file, dir, access)?;
         Ok(Self { file, path })
     }
@@ -160,47 +160,116 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
-/// How many links may follow each other on the way to a folder, as on Linux.
-pub(super) const LINKS: u32 = 40;
+/// What becomes of a folder on the way that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is an error.
+    Refuse,
+    /// It is made, closed to others (0700).
+    Make,
+}
 
-/// Refuses symbolic links on the way to a folder that others can replace. What is missing is no link.
+/// How many links may follow each other on the way to a folder, as on Linux.
+#[cfg(unix)]
+const MAX_LINKS: u32 = 40;
+
+/// Opens a folder, and says where it is without links. Each part of the path is looked up in the folder that was opened
+/// before it, so that nothing on the way can be swapped between the check and the opening.
 ///
 /// # Errors
-/// The first such link.
+/// It cannot be opened or made, is not a folder, or is reached by a symbolic link that others can replace.
 #[cfg(unix)]
-pub fn check_links(path: &Path, links: u32) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let mut here = PathBuf::new();
-    for part in std::path::absolute(path)?.components() {
-        here.push(part);
-        let Ok(meta) = here.symlink_metadata() else { return Ok(()) };
-        if !meta.is_symlink() {
+pub(super) fn open_safe_dir(dir: &Path, missing: Missing) -> io::Result<(File, PathBuf)> {
+    use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat, statat};
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    use std::path::Component;
+
+    // A folder on the way need not be readable.
+    #[cfg(target_os = "linux")]
+    let search = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let search = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open_root = || openat(CWD, "/", search, Mode::empty()).map(|root| (root, PathBuf::from("/")));
+    let named = |e: rustix::io::Errno| with_path(dir, &e.into());
+    // The parts of the path that are still to be walked, the last first.
+    let mut parts: Vec<OsString> = Vec::new();
+    let push = |parts: &mut Vec<OsString>, path: &Path| {
+        parts.extend(path.components().rev().map(|c| c.as_os_str().to_owned()));
+    };
+    push(&mut parts, &std::path::absolute(dir).map_err(|e| with_path(dir, &e))?);
+    let (mut here, mut path) = open_root().map_err(named)?;
+    let mut links = 0;
+    while let Some(part) = parts.pop() {
+        match Path::new(&part).components().next() {
+            Some(Component::Normal(_)) => {}
+            Some(Component::RootDir) => {
+                (here, path) = open_root().map_err(named)?;
+                continue;
+            }
+            Some(Component::ParentDir) => {
+                here = openat(&here, "..", search, Mode::empty()).map_err(named)?;
+                path.pop();
+                continue;
+            }
+            _ => continue,
+        }
+        let found = match statat(&here, &part, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(rustix::io::Errno::NOENT) if missing == Missing::Make => {
+                match mkdirat(&here, &part, Mode::RWXU) {
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Err(error) => return Err(named(error)),
+                }
+                statat(&here, &part, AtFlags::SYMLINK_NOFOLLOW)
+            }
+            found => found,
+        };
+        if FileType::from_raw_mode(found.map_err(named)?.st_mode) == FileType::Symlink {
+            check_link(&here, &path, &part)?;
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(named(rustix::io::Errno::LOOP));
+            }
+            let to = readlinkat(&here, &part, Vec::new()).map_err(named)?;
+            push(&mut parts, Path::new(&OsString::from_vec(to.into_bytes())));
             continue;
         }
-        let parent = here.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let above = parent.metadata()?;
-        let trusted = [0, rustix::process::geteuid().as_raw()];
-        if above.mode() & 0o022 != 0 || !trusted.contains(&above.uid()) {
-            let (link, parent) = (here.display(), parent.display());
-            return Err(io::Error::other(format!(
-                "`{link}` is a symbolic link, and others can write to `{parent}`: remove the link, or use another folder"
-            )));
-        }
-        let to = parent.join(here.read_link()?);
-        check_links(&to, links.checked_sub(1).ok_or_else(|| io::Error::other("too many symbolic links"))?)?;
+        here = openat(&here, &part, search, Mode::empty()).map_err(named)?;
+        path.push(&part);
     }
-    Ok(())
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok((File::from(openat(&here, ".", flags, Mode::empty()).map_err(named)?), path))
 }
 
-/// Refuses symbolic links on the way to a folder that others can replace: there are none here.
+/// Refuses a symbolic link in a folder that others can write to.
+#[cfg(unix)]
+fn check_link(folder: impl std::os::fd::AsFd, path: &Path, name: &std::ffi::OsStr) -> io::Result<()> {
+    let above = rustix::fs::fstat(folder)?;
+    let trusted = [0, rustix::process::geteuid().as_raw()];
+    if above.st_mode & 0o022 == 0 && trusted.contains(&above.st_uid) {
+        return Ok(());
+    }
+    let (link, parent) = (path.join(name), path.display());
+    Err(io::Error::other(format!(
+        "`{}` is a symbolic link, and others can write to `{parent}`: remove the link, or use another folder",
+        link.display()
+    )))
+}
+
+/// Opens a folder, and says where it is without links. There are no links that others can replace here.
 ///
 /// # Errors
-/// None.
+/// It cannot be opened or made, or is not a folder.
 #[cfg(not(unix))]
-pub fn check_links(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
+pub(super) fn open_safe_dir(dir: &Path, missing: Missing) -> io::Result<(File, PathBuf)> {
+    if missing == Missing::Make {
+        make_private_dir(dir).map_err(|e| with_path(dir, &e))?;
+    }
+    let path = dir.canonicalize().map_err(|e| with_path(dir, &e))?;
+    Ok((open_dir(&path)?, path))
 }
 
+/// Opens a folder that is no link itself.
 #[cfg(unix)]
 pub(super) fn open_dir(path: &Path) -> io::Result<File> {
     use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -295,6 +364,54 @@ mod tests {
             assert!(found.contains("is a symbolic link, and others can write to"), "{way}: {found}");
         }
         assert!(!real.join("state/state").exists() && refused(&real, Access::Closed).is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_is_swapped_for_a_link_is_never_another() {
+        use std::os::unix::fs::MetadataExt;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let dir = tempfile::tempdir().expect("a folder");
+        let [own, aside, victim] = ["own", "aside", "victim"].map(|n| dir.path().join(n));
+        make_private_dir(&own).expect("a folder");
+        make_private_dir(&victim).expect("a folder");
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).expect("permissions");
+        let (over, real) = (AtomicBool::new(false), own.metadata().expect("it is there").ino());
+        let opened: Vec<u64> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::fs::rename(&own, &aside).expect("it is moved");
+                    symlink(&victim, &own).expect("a link");
+                    std::fs::remove_file(&own).expect("it is removed");
+                    std::fs::rename(&aside, &own).expect("it is moved back");
+                }
+            });
+            let tries = (0..20_000).filter_map(|_| open_safe_dir(&own, Missing::Refuse).ok());
+            let opened = tries.filter_map(|(file, _)| Some(file.metadata().ok()?.ino())).collect();
+            over.store(true, Ordering::Relaxed);
+            opened
+        });
+        assert!(!opened.is_empty() && opened.iter().all(|ino| *ino == real));
+    }
+
+    #[test]
+    fn a_path_is_resolved_as_the_system_does() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let root = dir.path().canonicalize().expect("it is there");
+        make_private_dir(&root.join("a/b")).expect("a folder");
+        make_private_dir(&root.join("c")).expect("a folder");
+        for (link, to) in [("a/up", "../c"), ("abs", "/"), ("round", "round"), ("chain", "a/up/../a/b")] {
+            symlink(to, root.join(link)).expect("a link");
+        }
+        let absolute = format!("abs{}/c", root.display());
+        for (path, is) in [("a/b/..", "a"), ("a/up/.", "c"), ("chain", "a/b"), ("a//up/", "c"), (&absolute, "c")] {
+            let found = open_safe_dir(&root.join(path), Missing::Refuse).map(|(_, p)| p).map_err(|e| e.to_string());
+            assert_eq!(found, Ok(root.join(is)), "{path}");
+        }
+        for (path, says) in [("round", "Too many levels"), ("missing", "No such file"), ("abs/etc/passwd", "Not a dir")]
+        {
+            let found = open_safe_dir(&root.join(path), Missing::Refuse).map_err(|e| e.to_string());
+            assert!(found.as_ref().is_err_and(|e| e.contains(says)), "{path}: {found:?}");
+        }
     }
 
     #[test]
