@@ -98,8 +98,8 @@ async fn beside(look: &Look, database: &Settings) -> (Vec<Check>, Option<Arc<Ser
 
 async fn creatable(server: &Server, database: &Settings, named: Option<String>) -> Vec<Check> {
     let user = database.user.clone().unwrap_or_default();
-    let sql = "SELECT rolcreatedb OR rolsuper, EXISTS (SELECT FROM pg_database WHERE datname = $1) \
-               FROM pg_roles WHERE rolname = current_user";
+    let sql = "SELECT rolcreatedb OR rolsuper, EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1) \
+               FROM pg_catalog.pg_roles WHERE rolname = current_user";
     let row = match server.client.query_one(sql, &[&named]).await {
         Ok(row) => row,
         Err(error) => {

@@ -130,10 +130,9 @@ async fn fill(
     };
     if ended.code != Some(0) {
         let failed = ended.failure(&program);
-        return Err(if target.create {
-            failed
-        } else {
-            failed.hint("what was restored so far is still in the database")
+        return Err(match target.create || target.temporary {
+            true => failed,
+            false => failed.hint("what was restored so far is still in the database"),
         });
     }
     let different = match &manifest.evidence {
@@ -198,7 +197,7 @@ async fn prepare(touch: &Touch, source: &Source, target: &Target) -> Result<(Cli
     if let Some(evidence) = manifest.evidence.as_ref().filter(|_| !target.no_owner) {
         roles(&client, evidence).await?;
     }
-    let row = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
+    let row = client.query_one("SELECT pg_catalog.current_setting('server_version_num')::int", &[]).await;
     let number: i32 = row.map_err(|e| postgres::asked("asking the server for its version", &e))?.get(0);
     let restorer = restorer(touch, source, target, u32::try_from(number / 10_000).unwrap_or(0)).await?;
     Ok((client, restorer))
@@ -217,15 +216,16 @@ async fn empty(client: &Client, database: &Settings) -> Result<(), StepError> {
 
 /// Relations, functions and types that belong neither to the system nor to an extension.
 async fn objects(client: &Client) -> Result<u64, StepError> {
-    let sql = "SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
-               AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) \
-               + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')) \
-               + (SELECT count(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype IN ('e', 'd') AND n.nspname !~ '^pg_' \
-               AND n.nspname <> 'information_schema' \
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')) \
-               + (SELECT count(*) FROM pg_largeobject_metadata)";
+    let sql = "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')) \
+               + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+               WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')) \
+               + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+               WHERE t.typtype IN ('e', 'd') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')) \
+               + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata)";
     let row = client.query_one(sql, &[]).await;
     let count: i64 = row.map_err(|e| postgres::asked("looking at what is in the database", &e))?.get(0);
     Ok(u64::try_from(count).unwrap_or(0))
@@ -233,7 +233,7 @@ async fn objects(client: &Client) -> Result<u64, StepError> {
 
 /// Whether every role that the dump needs is there.
 async fn roles(client: &Client, evidence: &Evidence) -> Result<(), StepError> {
-    let sql = "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)";
+    let sql = "SELECT r FROM pg_catalog.unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r)";
     let rows =
         client.query(sql, &[&evidence.role_names()]).await.map_err(|e| postgres::asked("asking for the roles", &e))?;
     let missing: Vec<String> = rows.iter().map(|r| format!("`{}`", r.get::<_, String>(0))).collect();

@@ -90,7 +90,7 @@ impl Source {
     pub async fn create_roles(&self, touch: &Touch, server: &Settings) -> Result<(), StepError> {
         let session = postgres::connect_rw(touch, server).await?;
         for role in self.manifest.evidence.iter().flat_map(Evidence::role_names) {
-            let there = session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role]).await;
+            let there = session.client.query_opt("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", &[&role]).await;
             if there.map_err(|e| postgres::asked("asking for the roles", &e))?.is_some() {
                 continue;
             }

@@ -12,6 +12,8 @@ pub struct Target {
     pub database: Settings,
     /// Make it first. It goes again when nothing could be restored.
     pub create: bool,
+    /// The caller removes it afterwards, by itself or with its server.
+    pub temporary: bool,
     /// Restore although there is something in it.
     pub non_empty: bool,
     /// Leave owners and rights out: everything belongs to who restores.

@@ -115,6 +115,7 @@ impl Step for PgRestore {
         let target = Target {
             database,
             create,
+            temporary: false,
             non_empty,
             no_owner,
             jobs,

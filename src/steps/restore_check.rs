@@ -205,6 +205,7 @@ fn target(database: Settings, jobs: u8) -> Target {
     Target {
         database,
         create: false,
+        temporary: false,
         non_empty: false,
         no_owner: false,
         jobs,
@@ -229,7 +230,7 @@ async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) ->
     let name = format!("runplan_check_{}{own}", facts.run.to_lowercase().replace('-', "_"));
     let database = Settings { dbname: Some(name.clone()), ..server.clone() };
     postgres::create_database(touch, &database, of_its_kind(source)).await?;
-    let result = into(touch, source, target(database.clone(), jobs)).await;
+    let result = into(touch, source, Target { temporary: true, ..target(database.clone(), jobs) }).await;
     if let Err(error) = postgres::drop_database(touch, &database).await {
         touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {error}"));
     }
@@ -270,5 +271,5 @@ async fn into_cluster(
         postgres::create_tablespaces(touch, &database, &properties.tablespaces).await?;
     }
     let confinement = Some(cluster.confinement().clone());
-    into(touch, source, Target { confinement, ..target(database, jobs) }).await
+    into(touch, source, Target { confinement, temporary: true, ..target(database, jobs) }).await
 }

@@ -212,3 +212,25 @@ fn without_bubblewrap_it_says_so_and_gives_no_secret_along() {
         .says("install `bubblewrap`");
     world.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
 }
+
+#[test]
+fn only_a_database_that_stays_is_said_to_hold_what_was_restored() {
+    let _alone = alone();
+    let world = World::with_database();
+    // A check that holds for the row as it was written and not when it is restored.
+    world.sql(
+        "CREATE FUNCTION fails() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RETURN pg_catalog.current_database() NOT LIKE 'runplan\\_check%' AND pg_catalog.current_database() NOT LIKE '%\\_again'; END$$;
+         CREATE TABLE t (id int CHECK (fails())); INSERT INTO t VALUES (1)",
+    );
+    world.run(&plan(DUMP), &[]).ends(0);
+    let says = "what was restored so far is still in the database";
+    for into in ["cluster", "scratch"] {
+        let step = check(&format!(", into: {into}, trust_source: true"));
+        world.run(&plan(&step), &[]).ends(1).says("violates check constraint").never_says(says);
+    }
+    let other = format!("{}_again", world.db());
+    psql("postgres", &format!("CREATE DATABASE {other}"));
+    let step = check(&format!(", into: database, trust_source: true, database: {{ dbname: {other} }}"));
+    world.run(&plan(&step), &[]).ends(1).says("violates check constraint").says(says);
+    psql("postgres", &format!("DROP DATABASE {other}"));
+}

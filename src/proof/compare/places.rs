@@ -87,7 +87,7 @@ impl Places {
                    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid \
                    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' \
                    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass LIMIT 1) \
-                   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (s, t, i) \
+                   FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) WITH ORDINALITY AS w (s, t, i) \
                    JOIN pg_catalog.pg_namespace n ON n.nspname = w.s::name \
                    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.t::name";
         let rows = client.query(sql, &[&name(0), &name(1)]).await.map_err(|e| asked("looking for the tables", &e))?;

@@ -49,14 +49,14 @@ impl Picked {
 pub async fn picked(client: &Client, picked: &Picked, kind: &str) -> Result<Vec<(String, String)>, StepError> {
     let near = postgres::visible_schemas(client).await?;
     let sql = "SELECT n.nspname::text, c.relname::text, VISIBLE, \
-               ARRAY(SELECT n.nspname ~ p FROM unnest($2::text[]) p), \
-               ARRAY(SELECT c.relname ~ p FROM unnest($3::text[]) p), \
-               ARRAY(SELECT n.nspname ~ p FROM unnest($4::text[]) p), \
-               ARRAY(SELECT c.relname ~ p FROM unnest($5::text[]) p), \
-               ARRAY(SELECT n.nspname ~ p FROM unnest($6::text[]) p) \
-               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               ARRAY(SELECT n.nspname ~ p FROM pg_catalog.unnest($2::text[]) p), \
+               ARRAY(SELECT c.relname ~ p FROM pg_catalog.unnest($3::text[]) p), \
+               ARRAY(SELECT n.nspname ~ p FROM pg_catalog.unnest($4::text[]) p), \
+               ARRAY(SELECT c.relname ~ p FROM pg_catalog.unnest($5::text[]) p), \
+               ARRAY(SELECT n.nspname ~ p FROM pg_catalog.unnest($6::text[]) p) \
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE c.relkind::text = $1 AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') \
                ORDER BY 1, 2";
     let sql = sql.replace("VISIBLE", &postgres::visible("$7"));
     let parse = |texts: &[String]| texts.iter().map(|t| Pattern::parse(t)).collect::<Vec<_>>();

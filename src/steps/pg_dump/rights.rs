@@ -111,7 +111,7 @@ async fn large_objects(params: &Params, server: &Server) -> Result<Option<String
         }
     };
     let sql = format!(
-        "SELECT m.oid, count(*) OVER () FROM pg_catalog.pg_largeobject_metadata m WHERE NOT ({readable}) ORDER BY m.oid LIMIT {NAMED}"
+        "SELECT m.oid, pg_catalog.count(*) OVER () FROM pg_catalog.pg_largeobject_metadata m WHERE NOT ({readable}) ORDER BY m.oid LIMIT {NAMED}"
     );
     let rows = server.client.query(&sql, &[]).await;
     let rows = rows.map_err(|e| postgres::asked("asking which large objects may be read", &e))?;

@@ -73,7 +73,7 @@ async fn tables(client: &Client, major: u32, params: &Params, control: &Control,
     };
     let maintain = if major >= 17 { "pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')" } else { "false" };
     let sql = format!(
-        "SELECT n.nspname::text, c.relname::text FROM unnest($1::text[], $2::text[]) AS t (schema, name) \
+        "SELECT n.nspname::text, c.relname::text FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS t (schema, name) \
          JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name \
          WHERE NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') OR {maintain} OR (SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE') \
          FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) ORDER BY 1, 2"
