@@ -189,7 +189,10 @@ fn good_plans() -> Vec<String> {
 }
 
 fn check(text: &str) -> plan::Outcome {
-    plan::check(Input { name: "plan.yaml".to_owned(), dir: "/plans".into(), text: text.to_owned() }, &REGISTRY)
+    plan::check(
+        Input { name: "plan.yaml".to_owned(), dir: "/plans".into(), text: text.to_owned(), dbname_in_env: true },
+        &REGISTRY,
+    )
 }
 
 /// What a dry run holds against a plan that was let pass: before its first step, or in its conditions and parameters.

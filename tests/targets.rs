@@ -41,7 +41,12 @@ fn a_fault_of_our_own_in_one_target_costs_the_others_nothing() {
     let text = "version: 1\nname: night\ntargets:\n  max_parallel: 2\n  list: [{ name: a }, { name: b }, { name: c }]\nsteps:\n\
                 \x20 - { uses: command, with: { argv: [sh, -c, 'sleep 0.2'] } }\n\
                 on_failure:\n  - { uses: command, with: { argv: [touch, '${{ plan.dir }}/told-${{ target.name }}'] } }\n";
-    let input = Input { name: "plan.yaml".to_owned(), dir: dir.path().to_path_buf(), text: text.to_owned() };
+    let input = Input {
+        name: "plan.yaml".to_owned(),
+        dir: dir.path().to_path_buf(),
+        text: text.to_owned(),
+        dbname_in_env: true,
+    };
     let checked = plan::check(input, &REGISTRY).checked.expect("a good plan");
     let mut env: Env = std::env::vars().collect();
     env.insert("XDG_STATE_HOME".to_owned(), dir.path().to_string_lossy().into_owned());

@@ -25,7 +25,7 @@ pub fn read_plan(path: &Path) -> Result<Input, Failure> {
     let here = here();
     if path == Path::new("-") {
         let text = read(io::stdin().lock()).map_err(|e| Failure::usage(format!("cannot read standard input: {e}")))?;
-        return Ok(Input { name: "<stdin>".to_owned(), dir: here, text });
+        return Ok(Input { name: "<stdin>".to_owned(), dir: here, text, dbname_in_env: names_database() });
     }
     let name = path.to_string_lossy().into_owned();
     let cannot = |e: io::Error| {
@@ -45,7 +45,12 @@ pub fn read_plan(path: &Path) -> Result<Input, Failure> {
             .hint(format!("name a file in it, or check all of them with `runplan validate {name}`")));
     }
     let text = files::open_input(path).and_then(read).map_err(cannot)?;
-    Ok(Input { name, dir: folder_of(path), text })
+    Ok(Input { name, dir: folder_of(path), text, dbname_in_env: names_database() })
+}
+
+/// Whether the environment names a database: PGDATABASE, or a service, which has an error of its own.
+fn names_database() -> bool {
+    ["PGDATABASE", "PGSERVICE"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// The current folder, which relative paths of the command line and of a plan on standard input belong to.

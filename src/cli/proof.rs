@@ -290,7 +290,7 @@ fn start(
     let failed = |text: String| Failure { exit: Exit::Failed, text, hint: None };
     let dir = std::env::current_dir().map_err(|e| failed(format!("there is no folder to start in: {e}")))?;
     let name = plan["name"].as_str().unwrap_or_default();
-    let input = Input { name: format!("runplan {name}"), dir, text: plan.to_string() };
+    let input = Input { name: format!("runplan {name}"), dir, text: plan.to_string(), dbname_in_env: true };
     let outcome = plan::check(input, &REGISTRY);
     // A file name that is written like a template is the one thing that can be wrong with it.
     let checked = outcome.checked.ok_or_else(|| Failure::usage("the names given cannot be used in a plan"))?;

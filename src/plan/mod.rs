@@ -35,6 +35,8 @@ pub struct Input {
     /// The folder that `${{ plan.dir }}` gives, absolute.
     pub dir: PathBuf,
     pub text: String,
+    /// Whether the environment that the plan is checked in names a database, by PGDATABASE or a service.
+    pub dbname_in_env: bool,
 }
 
 /// A plan that may be run. Made only by [`check`].

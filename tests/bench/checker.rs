@@ -90,7 +90,12 @@ fn best(rounds: usize, mut work: impl FnMut()) -> Duration {
 }
 
 fn in_process(text: &str) {
-    let input = runplan::plan::Input { name: "plan.yaml".to_owned(), dir: "/".into(), text: text.to_owned() };
+    let input = runplan::plan::Input {
+        name: "plan.yaml".to_owned(),
+        dir: "/".into(),
+        text: text.to_owned(),
+        dbname_in_env: true,
+    };
     let outcome = runplan::plan::check(input, &runplan::steps::REGISTRY);
     assert!(outcome.findings.is_empty(), "{:?}", outcome.findings.first());
 }

@@ -2,6 +2,11 @@
 
 use std::process::Command;
 
+use async_zip::base::read1::ZipOptions;
+use async_zip::base::read1::seek::ZipArchiveReader;
+use futures_lite::future::block_on;
+use futures_lite::io::{AsyncReadExt, Cursor};
+
 use crate::world::{PASSWORD, World};
 
 fn plan(files: &str, archive: &str) -> String {
@@ -55,4 +60,45 @@ fn what_names_nothing_or_has_no_password_makes_nothing() {
     assert_eq!(world.names("out"), Vec::<String>::new());
     world.run(&plan("[a]", "encryption: none"), &[]).ends(0);
     assert_eq!(world.names("out"), ["f.zip", "f.zip.json"]);
+}
+
+/// The entries of an archive as async_zip reads them, with every check that it has.
+fn entries(bytes: Vec<u8>) -> Result<Vec<(String, Vec<u8>)>, String> {
+    block_on(async {
+        let opened = ZipArchiveReader::open_with_options(Cursor::new(bytes), ZipOptions::untrusted()).await;
+        let mut archive = opened.map_err(|e| e.to_string())?;
+        let names: Vec<_> = archive.cdrs().iter().map(|c| c.insecure_file_name.clone()).collect();
+        let mut entries = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let mut content = Vec::new();
+            let mut entry = archive.file(at).await.map_err(|e| e.to_string())?;
+            entry.read_to_end(&mut content).await.map_err(|e| e.to_string())?;
+            entries.push((String::from_utf8_lossy(name.as_bytes()).into_owned(), content));
+        }
+        Ok(entries)
+    })
+}
+
+#[test]
+fn an_archive_that_is_not_encrypted_is_read_by_async_zip() {
+    let world = World::new();
+    world.write("etc/ü b.conf", vec![7u8; 3_000_000]);
+    let mixed: Vec<u8> = (0..400_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    world.write("etc/mixed", mixed);
+    world.write("etc/empty", "");
+    for compression in ["store", "deflate"] {
+        let archive = format!("encryption: none, compression: {compression}");
+        world.run(&plan("['etc/*']", &archive).replace("out/f", &format!("out/{compression}")), &[]).ends(0);
+        let bytes = std::fs::read(world.path(&format!("out/{compression}.zip"))).expect("an archive");
+        let found = entries(bytes.clone()).expect("async_zip reads it");
+        for name in ["etc/empty", "etc/mixed", "etc/ü b.conf"] {
+            let content = std::fs::read(world.path(name)).expect(name);
+            assert!(found.iter().any(|(n, c)| n == name && *c == content), "{compression}: {name}");
+        }
+        // It does look: one bit of the data, and it refuses.
+        let mut broken = bytes;
+        let at = broken.len() / 2;
+        broken[at] ^= 1;
+        entries(broken).expect_err("a flipped bit");
+    }
 }

@@ -92,5 +92,7 @@ pub const DATE_IN_NAME: Code = Code(515);
 pub const COPIES_STAY: Code = Code(516);
 /// A path in a parameter that is a plain text.
 pub const TEXT_AS_PATH: Code = Code(517);
+/// A step whose database nothing names.
+pub const NO_DATABASE: Code = Code(518);
 /// Another version of the plan language.
 pub const VERSION: Code = Code(601);

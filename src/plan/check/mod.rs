@@ -6,6 +6,7 @@
 
 mod archives;
 pub mod codes;
+mod database;
 pub mod explain;
 mod fits;
 mod foresee;
@@ -56,6 +57,7 @@ pub fn check(input: Input, registry: &Registry) -> Outcome {
             registry,
             schemas: &schemas,
             unclear: failed(&findings),
+            dbname_in_env: input.dbname_in_env,
         };
         findings.append(&mut targets::check(base));
         if !failed(&findings) {
@@ -111,6 +113,8 @@ struct Base<'a> {
     schemas: &'a Schemas,
     /// The text is not all that it was meant to be.
     unclear: bool,
+    /// The environment names a database.
+    dbname_in_env: bool,
 }
 
 struct Work<'a> {
@@ -262,6 +266,7 @@ impl<'a> Work<'a> {
         self.outside_steps();
         self.walk_steps();
         self.lint();
+        self.databases();
         self.places();
         self.secrecy();
         true

@@ -57,7 +57,7 @@ const REGISTRY: Registry =
 
 fn findings(body: &str) -> Vec<Finding> {
     let text = format!("version: 1\nname: night\ntimeout: 6h\n{body}");
-    check(Input { name: "plan.yaml".to_owned(), dir: "/".into(), text }, &REGISTRY).findings
+    check(Input { name: "plan.yaml".to_owned(), dir: "/".into(), text, dbname_in_env: true }, &REGISTRY).findings
 }
 
 fn codes(body: &str) -> Vec<u16> {

@@ -123,6 +123,7 @@ pub struct Vacuum;
 impl Step for Vacuum {
     const NAME: &'static str = "vacuum";
     const ALTERS: Alters = Alters::Space;
+    const NEEDS_DBNAME: bool = true;
     const EXAMPLE: &'static str = "tables: [orders, \"audit.*\"]\nfull: false\n";
     type Params = Params;
     type Output = Output;

@@ -6,7 +6,10 @@ use runplan::plan::{self, Input, Outcome};
 use runplan::steps::REGISTRY;
 
 fn check(text: &str) -> Outcome {
-    plan::check(Input { name: "plan.yaml".to_owned(), dir: "/plans".into(), text: text.to_owned() }, &REGISTRY)
+    plan::check(
+        Input { name: "plan.yaml".to_owned(), dir: "/plans".into(), text: text.to_owned(), dbname_in_env: true },
+        &REGISTRY,
+    )
 }
 
 /// What must hold for any text.

@@ -131,6 +131,26 @@ steps:
 "#,
     },
     Explanation {
+        code: codes::NO_DATABASE,
+        title: "a step whose database nothing names",
+        text: "Neither the step, the target nor the plan names a database, and PGDATABASE is not set here. libpq would take the role's name, so a dump of the wrong database would be called good: a run refuses the step unless PGDATABASE is set there. Name the database in the plan, or say that PGDATABASE names it.",
+        wrong: r#"version: 1
+name: night
+steps:
+  - uses: pg_dump
+    timeout: 2h
+    with: { file: "backups/${{ run.id }}.dump" }
+"#,
+        right: r#"version: 1
+name: night
+database: { dbname: "${{ env.PGDATABASE }}" }
+steps:
+  - uses: pg_dump
+    timeout: 2h
+    with: { file: "backups/${{ run.id }}.dump" }
+"#,
+    },
+    Explanation {
         code: codes::VERSION,
         title: "another version of the plan language",
         text: "A plan says which version of the language it is written in. This program reads version 1.",
