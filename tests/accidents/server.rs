@@ -225,7 +225,22 @@ fn a_dump_behind_a_lock_gives_up_in_time_and_meanwhile_a_second_run_says_who_is_
     // A plan that tries again has its dump when the table comes free meanwhile.
     night.edit("lock_wait_timeout: 3s", "lock_wait_timeout: 1s");
     night.edit("uses: pg_dump\n", "uses: pg_dump\n    retry: { attempts: 9, delay: 100ms }\n");
-    let mut holder = holding(night.world.db(), "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2)");
-    night.run(&[]).ends(0).says("attempt 2");
-    holder.wait().expect("psql");
+    let holder = holding(night.world.db(), "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)");
+    let mut run: Command = night.command(&[]);
+    let run = run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+    let run = run.expect("the binary runs");
+    let waiting = format!(
+        "SELECT pid FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock' LIMIT 1",
+        night.world.db()
+    );
+    let mut first = String::new();
+    until("the first attempt waits", || {
+        first = crate::world::psql("postgres", &waiting);
+        !first.is_empty()
+    });
+    until("another attempt waits", || {
+        !["", first.as_str()].contains(&crate::world::psql("postgres", &waiting).as_str())
+    });
+    let_go(&night, holder);
+    Run::from(run.wait_with_output().expect("it ends")).ends(0).says("attempt 2");
 }
