@@ -6,6 +6,8 @@
 
 mod objects;
 mod places;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
