@@ -2,6 +2,7 @@
 //!
 //! A secret has no `Display`, its `Debug` is `***`, and it is wiped from memory when the last holder lets go.
 
+mod beginnings;
 mod forms;
 mod guess;
 mod pieces;

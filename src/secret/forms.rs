@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
 /// Shorter texts have no encoded forms: they would match everywhere.
 const ENCODED: usize = 4;
 
@@ -39,25 +42,64 @@ fn json(text: &str, forms: &mut BTreeSet<String>) {
             }
         }
     }
-    let all: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let mut all = String::new();
+    for unit in text.encode_utf16() {
+        all += "\\u";
+        push_hex(&mut all, unit.into(), 4, false);
+    }
     forms.insert(all.to_uppercase().replace("\\U", "\\u"));
     forms.insert(all);
 }
 
 /// A JSON text without its quotes; characters beyond ASCII and those in `html` as `\uXXXX`.
 fn escape_json(text: &str, ascii: bool, upper: bool, html: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        if (ascii && !c.is_ascii()) || html.contains(c) {
+    let special = |c: char| c < ' ' || matches!(c, '"' | '\\') || (ascii && !c.is_ascii()) || html.contains(c);
+    replaced(text, special, |out, c| match c {
+        '"' | '\\' if !html.contains(c) => out.extend(['\\', c]),
+        '\n' => *out += "\\n",
+        '\r' => *out += "\\r",
+        '\t' => *out += "\\t",
+        '\x08' => *out += "\\b",
+        '\x0c' => *out += "\\f",
+        c => {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out += &if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+                *out += "\\u";
+                push_hex(out, u32::from(*unit), 4, upper && c >= ' ');
             }
-            continue;
         }
-        let one = serde_json::to_string(&c).unwrap_or_default();
-        out += one.get(1..one.len().saturating_sub(1)).unwrap_or_default();
+    })
+}
+
+/// The text with what `write` makes of each special character in its place.
+fn replaced(text: &str, special: impl Fn(char) -> bool, write: impl Fn(&mut String, char)) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut last = 0;
+    for (at, c) in text.char_indices() {
+        if special(c) {
+            out += &text[last..at];
+            write(&mut out, c);
+            last = at + c.len_utf8();
+        }
     }
+    out += &text[last..];
     out
+}
+
+/// Adds a number in hexadecimal, with at least so many digits.
+fn push_hex(out: &mut String, number: u32, digits: u32, upper: bool) {
+    let digits = digits.max(8 - number.leading_zeros() / 4);
+    for place in (0..digits).rev() {
+        let digit = char::from_digit((number >> (4 * place)) & 0xf, 16).unwrap_or_default();
+        out.push(if upper { digit.to_ascii_uppercase() } else { digit });
+    }
+}
+
+/// Adds a byte as a backslash and three octal digits.
+fn push_octal(out: &mut String, byte: u8) {
+    out.push('\\');
+    for place in [6, 3, 0] {
+        out.push(char::from(b'0' + ((byte >> place) & 7)));
+    }
 }
 
 /// `{:?}` of Rust, once to three times, and `repr` of Python: of a text with either quote, and of bytes.
@@ -70,35 +112,35 @@ fn rust_and_python(text: &str, forms: &mut BTreeSet<String>) {
     }
     for quote in ['\'', '"', '\0'] {
         for ascii in [false, true] {
-            let mut repr = String::new();
-            for c in text.chars() {
-                match c {
-                    '\\' => repr += "\\\\",
-                    '\n' => repr += "\\n",
-                    '\r' => repr += "\\r",
-                    '\t' => repr += "\\t",
-                    c if c == quote => repr.extend(['\\', c]),
-                    c if c.is_ascii_control() => repr += &format!("\\x{:02x}", u32::from(c)),
-                    c if c.is_ascii() || !ascii => repr.push(c),
-                    c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| repr += &format!("\\x{b:02x}")),
-                }
-            }
+            let special = |c: char| c == '\\' || c == quote || c.is_ascii_control() || (ascii && !c.is_ascii());
+            let repr = replaced(text, special, |out, c| match c {
+                '\\' => *out += "\\\\",
+                '\n' => *out += "\\n",
+                '\r' => *out += "\\r",
+                '\t' => *out += "\\t",
+                c if c == quote => out.extend(['\\', c]),
+                c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| {
+                    *out += "\\x";
+                    push_hex(out, b.into(), 2, false);
+                }),
+            });
             if !ascii {
-                forms.insert(repr.chars().map(python_ascii).collect());
+                forms.insert(replaced(&repr, |c| !c.is_ascii(), python_ascii));
             }
             forms.insert(repr);
         }
     }
 }
 
-/// A character as `ascii` of Python writes it.
-fn python_ascii(c: char) -> String {
-    match u32::from(c) {
-        0..0x80 => c.to_string(),
-        code @ 0x80..0x100 => format!("\\x{code:02x}"),
-        code @ 0x100..0x10000 => format!("\\u{code:04x}"),
-        code => format!("\\U{code:08x}"),
-    }
+/// Adds a character beyond ASCII as `ascii` of Python writes it.
+fn python_ascii(out: &mut String, c: char) {
+    let (sign, digits) = match u32::from(c) {
+        0..0x100 => ("\\x", 2),
+        0x100..0x10000 => ("\\u", 4),
+        _ => ("\\U", 8),
+    };
+    *out += sign;
+    push_hex(out, c.into(), digits, false);
 }
 
 /// The text in an address and in a form: percent-encoded, with each set of characters that some tool leaves as it is, in
@@ -123,16 +165,13 @@ fn urls(text: &str, forms: &mut BTreeSet<String>) {
 }
 
 fn percent(text: &str, keep: &str, sign: char, upper: bool) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) {
-            out.push(char::from(byte));
-        } else {
+    let special = |c: char| !c.is_ascii_alphanumeric() && !keep.contains(c);
+    replaced(text, special, |out, c| {
+        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
             out.push(sign);
-            out += &if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
+            push_hex(out, byte.into(), 2, upper);
         }
-    }
-    out
+    })
 }
 
 /// The text in a page: with the names and numbers that the common escapers give.
@@ -140,8 +179,10 @@ fn html(text: &str, forms: &mut BTreeSet<String>) {
     forms.insert(numbered(text, false));
     forms.insert(numbered(text, true));
     let basic = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    for double in ["\"", "&quot;", "&#34;", "&#x22;"] {
-        for single in ["'", "&#39;", "&#039;", "&#x27;", "&apos;"] {
+    // One way is enough for what is not in the text.
+    let ways = |quote: char, all: &'static [&'static str]| if text.contains(quote) { all } else { &all[..1] };
+    for double in ways('"', &["\"", "&quot;", "&#34;", "&#x22;"]) {
+        for single in ways('\'', &["'", "&#39;", "&#039;", "&#x27;", "&apos;"]) {
             let quoted = basic.replace('"', double).replace('\'', single);
             forms.insert(quoted.replace('/', "&#x2F;"));
             forms.insert(quoted.replace('/', "&#47;"));
@@ -154,12 +195,13 @@ fn html(text: &str, forms: &mut BTreeSet<String>) {
 
 /// Characters beyond ASCII as character references.
 fn numbered(text: &str, hex: bool) -> String {
-    let one = |c: char| match (c.is_ascii(), hex) {
-        (true, _) => c.to_string(),
-        (false, true) => format!("&#x{:x};", u32::from(c)),
-        (false, false) => format!("&#{};", u32::from(c)),
-    };
-    text.chars().map(one).collect()
+    replaced(
+        text,
+        |c| !c.is_ascii(),
+        |out, c| {
+            *out += &if hex { format!("&#x{:x};", u32::from(c)) } else { format!("&#{};", u32::from(c)) };
+        },
+    )
 }
 
 /// The text as shells quote it: `printf %q` and `set -x` of bash, `shlex.quote` of Python, within double quotes.
@@ -205,7 +247,7 @@ fn shell(text: &str, forms: &mut BTreeSet<String>) {
                 '\x1b' => dollar += "\\E",
                 c if c.is_ascii() && !c.is_ascii_control() => dollar.push(c),
                 c if !c.is_ascii() && !ascii => dollar.push(c),
-                c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| dollar += &format!("\\{b:03o}")),
+                c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| push_octal(&mut dollar, b)),
             }
         }
         forms.insert(dollar);
@@ -226,7 +268,7 @@ fn sql(text: &str, forms: &mut BTreeSet<String>) {
         match byte {
             b'\\' => escaped += "\\\\",
             b' '..=b'~' => escaped.push(char::from(byte)),
-            byte => escaped += &format!("\\{byte:03o}"),
+            byte => push_octal(&mut escaped, byte),
         }
     }
     forms.insert(escaped);
@@ -240,30 +282,16 @@ pub fn base64(data: &[u8]) -> BTreeSet<String> {
 
 /// The characters of the base64 text of `data` after `shift` unknown bytes that depend on `data` alone.
 fn base64_inner(data: &[u8], shift: usize, url: bool) -> String {
-    const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bit = |i: usize| -> u8 {
-        let byte = data[i / 8];
-        (byte >> (7 - i % 8)) & 1
-    };
-    let bits = data.len() * 8;
-    // With `shift` bytes before it, the first sextet that starts inside the data begins after this many of its bits.
-    let first = (6 - (shift * 8) % 6) % 6;
-    (0..(bits - first) / 6)
-        .map(|n| {
-            let index = (0..6).fold(0u8, |acc, k| (acc << 1) | bit(first + n * 6 + k));
-            match (STANDARD[usize::from(index)], url) {
-                (b'+', true) => '-',
-                (b'/', true) => '_',
-                (c, _) => char::from(c),
-            }
-        })
-        .collect()
+    let engine = if url { URL_SAFE_NO_PAD } else { STANDARD_NO_PAD };
+    let mut text = engine.encode([&[0; 2][..shift], data].concat());
+    // The last character and the first ones have bits of their own only.
+    text.truncate((shift + data.len()) * 8 / 6);
+    text.split_off((shift * 8).div_ceil(6).min(text.len()))
 }
 
 /// The bytes in hexadecimal, without anything between them: `encode(…, 'hex')`, a `bytea`, `xxd -p`.
 pub fn plain_hex(data: &[u8]) -> [String; 2] {
-    let lower: String = data.iter().map(|b| format!("{b:02x}")).collect();
-    [lower.to_uppercase(), lower]
+    [true, false].map(|upper| hex_with(data, upper, |_| ""))
 }
 
 /// The bytes in hexadecimal as tools write them: plain, with something between them, in pairs as `xxd` does, with `\x` or
@@ -271,19 +299,22 @@ pub fn plain_hex(data: &[u8]) -> [String; 2] {
 fn hex(data: &[u8]) -> Vec<String> {
     let mut forms: Vec<String> = plain_hex(data).into();
     for upper in [false, true] {
-        let bytes: Vec<String> =
-            data.iter().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect();
-        forms.extend([" ", ":", "-", "\\x", ", 0x", ",0x", " 0x"].map(|between| bytes.join(between)));
-        for first in [1, 2] {
-            let mut pairs = String::new();
-            for (at, byte) in bytes.iter().enumerate() {
-                if at > 0 && at % 2 == first % 2 {
-                    pairs.push(' ');
-                }
-                pairs += byte;
-            }
-            forms.push(pairs);
-        }
+        forms.extend([" ", ":", "-", "\\x", ", 0x", ",0x", " 0x"].map(|between| hex_with(data, upper, |_| between)));
+        forms.extend([1, 0].map(|odd| hex_with(data, upper, |at| if at % 2 == odd { " " } else { "" })));
     }
     forms
+}
+
+/// The bytes in hexadecimal, with what `between` gives before each but the first.
+fn hex_with(data: &[u8], upper: bool, between: impl Fn(usize) -> &'static str) -> String {
+    let digits = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let mut out = String::with_capacity(data.len() * 4);
+    for (at, byte) in data.iter().enumerate() {
+        if at > 0 {
+            out += between(at);
+        }
+        out.push(char::from(digits[usize::from(byte >> 4)]));
+        out.push(char::from(digits[usize::from(byte & 0xf)]));
+    }
+    out
 }

@@ -1,22 +1,17 @@
 //! The `Redactor`: takes every known secret out of a text, in every form in which programs print it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use aho_corasick::packed::{self, Searcher};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, Span, StartKind};
-
+use super::beginnings::Beginnings;
 use super::pieces::Pieces;
 use super::{MASK, Secret, forms, weak};
 
 /// How many bytes of a pattern are compared to find where it may begin.
 const START: usize = 4;
-/// How many beginnings one searcher takes, and how many searchers are worth their passes.
-const SEARCHED: usize = 64;
-const SEARCHERS: usize = 6;
 
 /// Takes every known secret, in every form in which programs print it, out of a text.
 ///
@@ -28,12 +23,22 @@ const SEARCHERS: usize = 6;
 pub struct Redactor(Option<Arc<Inner>>);
 
 struct Inner {
-    /// They find where a secret may begin, many bytes at a time; none for too many patterns.
-    starts: Vec<Searcher>,
-    matcher: AhoCorasick,
-    /// For each pattern, whether it counts only where it stands alone.
-    bounded: Vec<bool>,
+    /// They find where a secret may begin.
+    starts: Beginnings,
+    patterns: Patterns,
     pieces: Pieces,
+}
+
+/// Texts in order, of which the longest is found that a text begins with. No automaton: one of a secret of 64 KiB, which
+/// has some hundred forms, has millions of states.
+struct Patterns(Vec<Pattern>);
+
+struct Pattern {
+    text: String,
+    /// It counts only where it stands alone.
+    bounded: bool,
+    /// The longest other pattern that this one begins with.
+    shorter: Option<usize>,
 }
 
 impl Redactor {
@@ -45,7 +50,7 @@ impl Redactor {
     /// The same, where texts also have these names of roles, databases and plans: a secret that equals one is weak.
     pub fn with_names<'a>(secrets: impl IntoIterator<Item = &'a Secret>, names: &[String]) -> Self {
         let mut patterns: BTreeMap<String, bool> = BTreeMap::new();
-        let mut pieces = Pieces::default();
+        let mut whole = Vec::new();
         for value in secrets.into_iter().filter_map(Secret::expose) {
             let lines = value.lines().map(str::trim).filter(|l| l.chars().count() >= 4 && *l != value);
             for text in std::iter::once(value).chain(lines) {
@@ -55,20 +60,14 @@ impl Redactor {
                     patterns.entry(form).and_modify(|b| *b &= bounded).or_insert(bounded);
                 }
             }
-            pieces.add(value.as_bytes());
+            whole.push(value.as_bytes());
         }
         if patterns.is_empty() {
             return Self(None);
         }
-        let (patterns, bounded): (Vec<String>, Vec<bool>) = patterns.into_iter().unzip();
-        let starts = starts(&patterns);
-        // With searchers before it the automaton is seldom asked; what counts is how soon it is made.
-        let kind = if starts.is_empty() { None } else { Some(AhoCorasickKind::ContiguousNFA) };
-        let from = if starts.is_empty() { StartKind::Unanchored } else { StartKind::Anchored };
-        let mut builder = AhoCorasick::builder();
-        builder.match_kind(MatchKind::LeftmostLongest).start_kind(from).kind(kind);
-        let matcher = builder.build(&patterns).expect("the patterns of a few secrets fit an automaton");
-        Self(Some(Arc::new(Inner { starts, matcher, bounded, pieces })))
+        let starts = Beginnings::of(patterns.keys().map(String::as_bytes), START);
+        let (patterns, pieces) = (Patterns::new(patterns), Pieces::new(whole));
+        Self(Some(Arc::new(Inner { starts, patterns, pieces })))
     }
 
     /// The text with [`MASK`] in place of every secret.
@@ -106,51 +105,47 @@ impl fmt::Debug for Redactor {
 
 impl Inner {
     /// The places of whole secrets in a text, in order.
-    fn whole(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
+    fn whole<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+        let mut starts = self.starts.search(text.as_bytes());
         let mut at = 0;
-        // Where each searcher found its next beginning.
-        let mut ahead: Vec<Option<usize>> = vec![Some(0); self.starts.len()];
-        let mut looked = false;
         std::iter::from_fn(move || {
             loop {
-                for (next, searcher) in ahead.iter_mut().zip(&self.starts) {
-                    if !looked || next.is_some_and(|n| n < at) {
-                        *next = searcher.find_in(text, Span::from(at..text.len())).map(|m| m.start());
-                    }
+                let from = starts.next(at)?;
+                at = from + 1;
+                let Some(found) = self.patterns.longest(&text.as_bytes()[from..]) else { continue };
+                let place = from..from + found.text.len();
+                if !found.bounded || stands_alone(text, place.clone()) {
+                    at = place.end;
+                    return Some(place);
                 }
-                looked = true;
-                let input = Input::new(text);
-                let found = if self.starts.is_empty() {
-                    self.matcher.find(input.span(at..text.len()))?
-                } else {
-                    let from = ahead.iter().flatten().copied().min()?;
-                    at = from + 1;
-                    match self.matcher.find(input.span(from..text.len()).anchored(Anchored::Yes)) {
-                        Some(found) => found,
-                        None => continue,
-                    }
-                };
-                if self.bounded[found.pattern().as_usize()] && !stands_alone(text, found.range()) {
-                    at = found.start() + 1;
-                    continue;
-                }
-                at = found.end();
-                return Some(found.range());
             }
         })
     }
 }
 
-/// Searchers for the first bytes of all patterns; none for too many.
-fn starts(patterns: &[String]) -> Vec<Searcher> {
-    let all: BTreeSet<&[u8]> = patterns.iter().map(|p| &p.as_bytes()[..p.len().min(START)]).collect();
-    let all: Vec<&[u8]> = all.into_iter().collect();
-    if all.len() > SEARCHED * SEARCHERS {
-        return Vec::new();
+impl Patterns {
+    fn new(texts: BTreeMap<String, bool>) -> Self {
+        let mut all: Vec<Pattern> = Vec::with_capacity(texts.len());
+        for (text, bounded) in texts {
+            let mut shorter = all.len().checked_sub(1);
+            while let Some(before) = shorter.map(|at| &all[at]).filter(|p| !text.starts_with(&p.text)) {
+                shorter = before.shorter;
+            }
+            all.push(Pattern { text, bounded, shorter });
+        }
+        Self(all)
     }
-    let built: Option<Vec<Searcher>> =
-        all.chunks(SEARCHED).map(|some| packed::Config::new().builder().extend(some).build()).collect();
-    built.unwrap_or_default()
+
+    /// The longest pattern that a text begins with.
+    fn longest(&self, text: &[u8]) -> Option<&Pattern> {
+        // All that it begins with are begun with by the last one that is not after it.
+        let after = self.0.partition_point(|p| p.text.as_bytes() <= text);
+        let mut found = self.0.get(after.checked_sub(1)?)?;
+        while !text.starts_with(found.text.as_bytes()) {
+            found = &self.0[found.shorter?];
+        }
+        Some(found)
+    }
 }
 
 /// Whether no letter, digit or `_` is next to a place in a text.
@@ -302,6 +297,36 @@ mod tests {
         assert_eq!(redactor.mask("the exemplo_vacuo of exemplo: e"), "the exemplo_vacuo of ***: ***");
         assert_eq!(redactor.mask("postgresql, postgres, token tok"), "postgresql, ***, token ***");
         assert_eq!(redactor.mask("xwombat-7x"), "x***x");
+    }
+
+    #[test]
+    fn what_a_secret_costs_grows_as_it_does() {
+        let small = 2 << 10;
+        let texts = [small, 8 * small].map(|size: usize| {
+            let letter = |n: usize| char::from(b'!' + (n.wrapping_mul(n).wrapping_mul(2_654_435_761) >> 7) as u8 % 90);
+            let lines = (0..size).map(|n| if n % 64 == 63 { '\n' } else { letter(n) });
+            let secret: String = lines.collect();
+            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &secret);
+            let lines: Vec<&str> = encoded.as_bytes().chunks(76).filter_map(|c| str::from_utf8(c).ok()).collect();
+            (secret, lines.join("\n"))
+        });
+        // To make the redactor, and to mask.
+        let mut best = [[f64::MAX; 2]; 2];
+        for _ in 0..3 {
+            for ([making, masking], (secret, encoded)) in best.iter_mut().zip(&texts) {
+                let clock = std::time::Instant::now();
+                let redactor = redactor(secret);
+                *making = making.min(clock.elapsed().as_secs_f64());
+                let clock = std::time::Instant::now();
+                let masked: Vec<String> = encoded.lines().map(|l| redactor.mask(l).into_owned()).collect();
+                *masking = masking.min(clock.elapsed().as_secs_f64());
+                assert!(masked.iter().all(|line| line.starts_with(MASK) && line.len() <= MASK.len() + 3));
+                assert_eq!(redactor.mask(&format!("the key is {secret}.")), "the key is ***.");
+            }
+        }
+        // Eight times the size: 64 times as long where each line is compared with the whole secret.
+        let [small, large] = best;
+        assert!(large[0] < 24.0 * small[0] && large[1] < 24.0 * small[1], "{small:?}, {large:?}");
     }
 
     #[test]
