@@ -23,6 +23,10 @@ pub struct Lock {
     _file: File,
 }
 
+/// The folder of the locks. Who takes many of them opens it once.
+#[derive(Debug)]
+pub struct LockDir(OwnDir);
+
 /// What trying gave.
 #[derive(Debug)]
 pub enum Attempt {
@@ -31,16 +35,23 @@ pub enum Attempt {
     Busy(String),
 }
 
-impl Lock {
+impl LockDir {
+    /// Opens the folder, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made, or it or a folder above is not ours.
+    pub fn open(env: &Env) -> io::Result<Self> {
+        let state = state_dir(env);
+        OwnDir::make(&state, Access::Closed)?;
+        OwnDir::make(&state.join("locks"), Access::Closed).map(Self)
+    }
+
     /// Tries to take the lock of a key, and writes who holds it into its file.
     ///
     /// # Errors
     /// The file cannot be made or locked.
-    pub fn try_acquire(env: &Env, key: &str, plan: &str, run: &str) -> io::Result<Attempt> {
-        let state = state_dir(env);
-        OwnDir::make(&state, Access::Closed)?;
-        let dir = OwnDir::make(&state.join("locks"), Access::Closed)?;
-        let mut file = dir.open_file(&format!("{}.lock", name_of_key(key)))?;
+    pub fn try_acquire(&self, key: &str, plan: &str, run: &str) -> io::Result<Attempt> {
+        let mut file = self.0.open_file(&format!("{}.lock", name_of_key(key)))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -62,7 +73,7 @@ impl Lock {
         if file.metadata()?.len() != text.len() as u64 {
             file.set_len(text.len() as u64)?;
         }
-        Ok(Attempt::Held(Self { _file: file }))
+        Ok(Attempt::Held(Lock { _file: file }))
     }
 }
 
@@ -121,14 +132,14 @@ mod tests {
     fn the_second_one_is_told_who_holds_it_until_it_is_let_go() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let env = Env::from([("XDG_STATE_HOME".to_owned(), dir.path().to_string_lossy().into_owned())]);
-        let Ok(Attempt::Held(lock)) = Lock::try_acquire(&env, "a|b", "nightly", "r1") else {
-            panic!("the lock is free")
-        };
-        let Ok(Attempt::Busy(holder)) = Lock::try_acquire(&env, "a|b", "nightly", "r2") else { panic!("it is held") };
+        let open = || LockDir::open(&env).expect("a folder");
+        let first = open();
+        let Ok(Attempt::Held(lock)) = first.try_acquire("a|b", "nightly", "r1") else { panic!("the lock is free") };
+        let Ok(Attempt::Busy(holder)) = open().try_acquire("a|b", "nightly", "r2") else { panic!("it is held") };
         assert!(holder.contains("run r1 of plan nightly"), "{holder}");
-        assert!(matches!(Lock::try_acquire(&env, "a|c", "nightly", "r3"), Ok(Attempt::Held(_))));
+        assert!(matches!(first.try_acquire("a|c", "nightly", "r3"), Ok(Attempt::Held(_))));
         drop(lock);
-        assert!(matches!(Lock::try_acquire(&env, "a|b", "nightly", "r4"), Ok(Attempt::Held(_))));
+        assert!(matches!(open().try_acquire("a|b", "nightly", "r4"), Ok(Attempt::Held(_))));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use excerpt::{Excerpt, read_head_tail, size};
 pub use globbing::expand;
 pub use inflow::{Arrival, Inflow};
 pub use listing::{Listed, at, flush_dir, is_dir, list, open, read_small, remove};
-pub use lock::{Attempt, Lock, name_of_key};
+pub use lock::{Attempt, Lock, LockDir, name_of_key};
 pub(crate) use lock::{hold, is_locked, lives, try_hold};
 pub use open_folder::OpenFolder;
 pub(crate) use own_dir::make_private_dir;

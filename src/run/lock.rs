@@ -18,6 +18,8 @@ use crate::value::Value;
 #[derive(Default)]
 pub struct Locks {
     held: Mutex<BTreeMap<String, Weak<files::Lock>>>,
+    /// Opened for the first of them: with 2,000 targets it would be checked as often.
+    dir: Mutex<Option<Arc<files::LockDir>>>,
     /// A key that the plan names is for the whole run.
     kept: Mutex<Vec<Arc<files::Lock>>>,
 }
@@ -34,7 +36,12 @@ impl Locks {
         if let Some(lock) = held.get(key).and_then(Weak::upgrade) {
             return Ok(Ok(lock));
         }
-        match files::Lock::try_acquire(&request.env, key, &plan.name, run)? {
+        let attempt = self.dir(request)?.try_acquire(key, &plan.name, run).or_else(|_| {
+            // The folder was removed, or what is wrong is said of a folder that is opened now.
+            *self.dir.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.dir(request)?.try_acquire(key, &plan.name, run)
+        });
+        match attempt? {
             files::Attempt::Busy(holder) => Ok(Err(holder)),
             files::Attempt::Held(lock) => {
                 let lock = Arc::new(lock);
@@ -45,6 +52,14 @@ impl Locks {
                 Ok(Ok(lock))
             }
         }
+    }
+
+    fn dir(&self, request: &Request) -> std::io::Result<Arc<files::LockDir>> {
+        let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = dir.as_ref() {
+            return Ok(Arc::clone(dir));
+        }
+        Ok(Arc::clone(dir.insert(Arc::new(files::LockDir::open(&request.env)?))))
     }
 
     /// Takes the lock of a target, or says who holds it.

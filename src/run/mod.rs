@@ -125,7 +125,7 @@ pub async fn run(mut request: Request) -> Ended {
     }
 
     let request = Arc::new(request);
-    let done = targets::all(&request, &begun.id, &emitter, prepared.works).await;
+    let done = on_a_worker(&request, &begun.id, &emitter, prepared.works).await;
     let good = done.iter().all(|d| d.failure.is_none() && !d.handler_failed && !d.skipped);
     // A run of some steps or targets alone takes no place from a whole one, which may be the last that is known to be good.
     if good && left_out(&request).is_empty() {
@@ -133,6 +133,14 @@ pub async fn run(mut request: Request) -> Ended {
     }
     let end = finish(&request, &begun, &emitter, &done);
     Ended { end, run: begun.id, log_dir }
+}
+
+/// Runs the targets from one of the runtime's own threads: started from there, each target begins on the same one. From
+/// this thread each would wake another one, and be waited for.
+async fn on_a_worker(request: &Arc<Request>, run: &str, emitter: &Arc<Emitter>, works: Vec<Work>) -> Vec<Done> {
+    let (request, run, emitter) = (Arc::clone(request), run.to_owned(), Arc::clone(emitter));
+    let all = tokio::spawn(async move { targets::all(&request, &run, &emitter, works).await });
+    all.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Shows what a run would do: the same decisions, and no leave to act on them.

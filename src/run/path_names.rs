@@ -1,6 +1,7 @@
 //! Names that become part of a path. A database, a target, a label or an answer of a server may be named `../x`, and a path
 //! that is made with it must not leave its folder.
 
+use super::paths;
 use crate::plan::Plan;
 use crate::step::{Entry, PathKind};
 use crate::template::{self, Scope};
@@ -14,7 +15,7 @@ const DEPTH: u32 = 20;
 /// # Errors
 /// The first such name.
 pub fn check(plan: &Plan, entry: &Entry, with: &serde_json::Value, scope: &Scope) -> Result<(), String> {
-    for param in entry.paths().into_iter().filter(|p| p.kind != PathKind::Program) {
+    for param in paths::params_of(entry).iter().filter(|p| p.kind != PathKind::Program) {
         let written = param.keys.iter().try_fold(with, |value, key| value.get(key));
         written.map_or(Ok(()), |written| check_value(plan, written, scope, DEPTH))?;
     }

@@ -21,7 +21,7 @@ pub fn anchor(entry: &Entry, with: &mut Value, dir: &Path) -> Result<(), StepErr
 }
 
 /// The path parameters of an executor, read once from its schema.
-fn params_of(entry: &Entry) -> Arc<Vec<PathParam>> {
+pub(super) fn params_of(entry: &Entry) -> Arc<Vec<PathParam>> {
     static KNOWN: Mutex<BTreeMap<&'static str, Arc<Vec<PathParam>>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(known.entry(entry.name).or_insert_with(|| Arc::new(entry.paths())))
