@@ -7,6 +7,7 @@ use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::messages::Limits;
 use super::notices::Notices;
 use super::prepare::Purpose;
 use super::wire::{Address, Asked, Raw, Refused, Rule, Tls, Watched};
@@ -88,6 +89,14 @@ pub async fn connect(look: &Look, settings: &Settings) -> Result<Client, StepErr
     open(look, settings, Purpose::Read).await.map(|s| s.client)
 }
 
+/// Opens a session that cannot write and reads whole tables, whose rows may be long.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_for_rows(look: &Look, settings: &Settings) -> Result<Client, StepError> {
+    open(look, settings, Purpose::Rows).await.map(|s| s.client)
+}
+
 /// A session that may write, and what the server said beside its answers.
 pub struct Session {
     pub client: Client,
@@ -140,14 +149,15 @@ struct Way {
     /// What must not be answered outside of TLS and within.
     rules: (Rule, Rule),
     negotiates: bool,
+    limits: Limits,
 }
 
 impl Way {
     /// Connects, as far as to the question for TLS.
     async fn open(&self, asked: &Asked) -> std::io::Result<(Raw, Tls)> {
         let stream = self.address.dial().await?;
-        let stream = Watched::new(stream, self.rules.0.clone(), asked.clone(), self.negotiates);
-        Ok((stream, Tls::new(&self.tls, &self.host, self.rules.1.clone(), asked.clone())?))
+        let stream = Watched::new(stream, self.rules.0.clone(), asked.clone(), self.limits, self.negotiates);
+        Ok((stream, Tls::new(&self.tls, &self.host, self.rules.1.clone(), asked.clone(), self.limits)?))
     }
 }
 
@@ -251,7 +261,8 @@ async fn reach(
         config.host(&host);
         let rules = rules(mode, address.is_local(), env);
         let negotiates = mode != SslMode::Disable;
-        let way = Way { address, host: host.clone(), tls: tls.clone(), rules, negotiates };
+        let limits = purpose.limits();
+        let way = Way { address, host: host.clone(), tls: tls.clone(), rules, negotiates, limits };
         let asked = Asked::nothing();
         let (stream, tls) = match way.open(&asked).await {
             Ok(pair) => pair,

@@ -4,16 +4,31 @@
 //! them find somebody else's function (PostgreSQL manual, `ALTER ROLE … SET`). `pg_dump` sets its own sessions in the same
 //! way (`setup_connection` in its source).
 
+use super::messages::Limits;
+
 /// Whose statements a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Ours, which only read.
     Read,
+    /// Ours, which read tables and large objects.
+    Rows,
     /// Ours, which also write.
     Write,
     /// Those of the plan. They keep what they may count on in the role's own settings: its search path, its time zone, how
     /// it writes dates, its row security, its verbosity.
     Plan,
+}
+
+impl Purpose {
+    /// How long messages may be in such a session.
+    pub fn limits(self) -> Limits {
+        match self {
+            Self::Read | Self::Write => Limits::CATALOG,
+            Self::Rows => Limits::TABLES,
+            Self::Plan => Limits::PLAN,
+        }
+    }
 }
 
 /// Every session: nothing that ends it, and nothing that changes how a text is read.
@@ -69,7 +84,7 @@ pub fn statements(purpose: Purpose, version: &str) -> String {
     let always = ALWAYS.iter().filter(|(since, _)| major >= *since).map(|(_, sql)| *sql);
     let ours = OURS.iter().copied().filter(|_| purpose != Purpose::Plan);
     let access = match purpose {
-        Purpose::Read => "SET default_transaction_read_only = on",
+        Purpose::Read | Purpose::Rows => "SET default_transaction_read_only = on",
         Purpose::Write | Purpose::Plan => "SET default_transaction_read_only = off",
     };
     always.chain(ours).chain(views).chain([access]).collect::<Vec<_>>().join("; ")

@@ -1,7 +1,8 @@
-//! The way to a server, and a look at how it asks for a password before it is answered.
+//! The way to a server, and a look at how it asks for a password before it is answered, and at how much it sends.
 //!
-//! `tokio-postgres` answers every request for a password, also one for the password as it is. So the stream between it
-//! and the server is read along, and ends with an error where the request must not be answered.
+//! `tokio-postgres` answers every request for a password, also one for the password as it is, and waits for all of a
+//! message of any length. So the stream between it and the server is read along, and ends with an error where a request
+//! must not be answered or a message is longer than it can be.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::messages::{Limits, Messages, Seen, error_message};
 
 /// A connection to a server.
 pub enum Socket {
@@ -158,19 +161,6 @@ impl Rule {
     }
 }
 
-/// How far a server's words have been read.
-#[derive(Debug)]
-enum Reading {
-    /// The one byte that says whether the server speaks TLS comes first.
-    Answer,
-    /// The head of a message: its kind, its length, and the number of a request.
-    Head(Vec<u8>),
-    /// The rest of a message.
-    Body(usize),
-    /// No more requests follow, or what follows is encrypted.
-    Over,
-}
-
 /// What the server last asked for, −1 for nothing so far.
 #[derive(Debug, Clone)]
 pub struct Asked(Arc<AtomicI32>);
@@ -186,12 +176,16 @@ impl Asked {
     }
 }
 
-/// A stream from a server, read along until it lets us in.
+/// A stream from a server, read along.
 pub struct Watched<S> {
     inner: S,
-    reading: Reading,
+    messages: Messages,
     rule: Rule,
     asked: Asked,
+    /// The beginning of a head that is not complete: it is handed on with the rest, or not at all.
+    held: Vec<u8>,
+    /// What is handed on in place of everything that follows.
+    last_words: Option<Vec<u8>>,
 }
 
 /// Why the stream was ended by us.
@@ -201,57 +195,63 @@ pub struct Refused(pub String);
 
 impl<S> Watched<S> {
     /// A stream that begins with the server's answer to the question for TLS, or at once with its messages.
-    pub fn new(inner: S, rule: Rule, asked: Asked, negotiates: bool) -> Self {
-        let reading = if negotiates { Reading::Answer } else { Reading::Head(Vec::new()) };
-        Self { inner, reading, rule, asked }
+    pub fn new(inner: S, rule: Rule, asked: Asked, limits: Limits, negotiates: bool) -> Self {
+        let messages = Messages::new(limits, negotiates);
+        Self { inner, messages, rule, asked, held: Vec::new(), last_words: None }
     }
 
-    /// Reads along.
-    fn see(&mut self, mut bytes: &[u8]) -> Result<(), Refused> {
-        while let Some(&first) = bytes.first() {
-            match &mut self.reading {
-                Reading::Over => return Ok(()),
-                Reading::Answer => {
-                    self.reading = if first == b'S' { Reading::Over } else { Reading::Head(Vec::new()) };
-                    bytes = &bytes[1..];
-                }
-                Reading::Body(left) => {
-                    let taken = bytes.len().min(*left);
-                    bytes = &bytes[taken..];
-                    *left -= taken;
-                    if *left == 0 {
-                        self.reading = Reading::Head(Vec::new());
-                    }
-                }
-                Reading::Head(head) => {
-                    head.push(first);
-                    bytes = &bytes[1..];
-                    let wanted = if head[0] == b'R' { 9 } else { 5 };
-                    if head.len() < wanted {
-                        continue;
-                    }
-                    let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-                    // The length counts itself and not the kind.
-                    let left = usize::try_from(number(1)).unwrap_or(0).saturating_sub(wanted - 1);
-                    let code = (wanted == 9).then(|| number(5));
-                    self.reading = if left == 0 { Reading::Head(Vec::new()) } else { Reading::Body(left) };
-                    self.request(code)?;
-                }
+    /// Reads along. Where a message is too long, gives where its head ends, and why.
+    fn see(&mut self, bytes: &[u8]) -> Result<Option<(usize, String)>, Refused> {
+        let mut at = 0;
+        loop {
+            let (read, seen) = self.messages.read(&bytes[at..]);
+            at += read;
+            match seen {
+                None => return Ok(None),
+                Some(Seen::TooLong(why)) => return Ok(Some((at, why))),
+                Some(Seen::Request(code)) => self.request(code)?,
             }
         }
-        Ok(())
     }
 
-    fn request(&mut self, code: Option<i32>) -> Result<(), Refused> {
-        let Some(code) = code else { return Ok(()) };
+    fn request(&mut self, code: i32) -> Result<(), Refused> {
         let before = self.asked.0.load(Ordering::Relaxed);
         if let Some(why) = self.rule.refusal(code, before >= 0) {
             return Err(Refused(why));
         }
         match code {
-            OK => self.reading = Reading::Over,
+            OK => self.messages.let_in(),
             11 | 12 => {}
             _ => self.asked.0.store(code, Ordering::Relaxed),
+        }
+        Ok(())
+    }
+
+    /// Hands on what comes in place of everything that follows.
+    fn say_last(&mut self, buf: &mut ReadBuf<'_>) {
+        if let Some(words) = &mut self.last_words {
+            let count = words.len().min(buf.remaining());
+            buf.put_slice(&words[..count]);
+            words.drain(..count);
+        }
+    }
+
+    /// Judges what was read: `new` is where in the buffer it begins. Only whole heads are handed on, so that an error can
+    /// take the place of one.
+    fn judge(&mut self, buf: &mut ReadBuf<'_>, new: usize) -> Result<(), Refused> {
+        match self.see(&buf.filled()[new..])? {
+            None => {
+                let end = buf.filled().len();
+                let keep = end.saturating_sub(self.messages.begun());
+                self.held.extend_from_slice(&buf.filled()[keep..]);
+                buf.set_filled(keep);
+            }
+            Some((read, why)) => {
+                let head = (new + read).checked_sub(self.messages.whole()).ok_or_else(|| Refused(why.clone()))?;
+                buf.set_filled(head);
+                self.last_words = Some(error_message(&why));
+                self.say_last(buf);
+            }
         }
         Ok(())
     }
@@ -259,16 +259,39 @@ impl<S> Watched<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if matches!(read, Poll::Ready(Ok(())))
-            && !matches!(self.reading, Reading::Over)
-            && let Err(refused) = self.see(&buf.filled()[before..])
-        {
-            buf.set_filled(before);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, refused)));
+        let this = &mut *self;
+        if this.last_words.is_some() {
+            this.say_last(buf);
+            return Poll::Ready(Ok(()));
         }
-        read
+        if this.messages.is_over() {
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
+        }
+        let before = buf.filled().len();
+        loop {
+            if buf.remaining() <= this.held.len() {
+                return Poll::Ready(Err(io::Error::other("a message is read in pieces that are too small")));
+            }
+            buf.put_slice(&this.held);
+            let new = buf.filled().len();
+            let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+            if !matches!(read, Poll::Ready(Ok(()))) {
+                buf.set_filled(before);
+                return read;
+            }
+            this.held.clear();
+            if buf.filled().len() == new {
+                return read;
+            }
+            if let Err(refused) = this.judge(buf, new) {
+                buf.set_filled(before);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, refused)));
+            }
+            // Nothing at all would be the end.
+            if buf.filled().len() > before || this.last_words.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -301,6 +324,7 @@ pub struct Tls {
     connect: <MakeRustlsConnect as MakeTlsConnect<Raw>>::TlsConnect,
     rule: Rule,
     asked: Asked,
+    limits: Limits,
 }
 
 impl Tls {
@@ -308,11 +332,11 @@ impl Tls {
     ///
     /// # Errors
     /// The name cannot be one.
-    pub fn new(tls: &MakeRustlsConnect, host: &str, rule: Rule, asked: Asked) -> io::Result<Self> {
+    pub fn new(tls: &MakeRustlsConnect, host: &str, rule: Rule, asked: Asked, limits: Limits) -> io::Result<Self> {
         let mut tls = tls.clone();
         let connect = MakeTlsConnect::<Raw>::make_tls_connect(&mut tls, host);
         let connect = connect.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        Ok(Self { connect, rule, asked })
+        Ok(Self { connect, rule, asked, limits })
     }
 }
 
@@ -322,8 +346,8 @@ impl TlsConnect<Raw> for Tls {
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Stream>> + Send>>;
 
     fn connect(self, stream: Raw) -> Self::Future {
-        let Self { connect, rule, asked } = self;
-        Box::pin(async move { Ok(Watched::new(connect.connect(stream).await?, rule, asked, false)) })
+        let Self { connect, rule, asked, limits } = self;
+        Box::pin(async move { Ok(Watched::new(connect.connect(stream).await?, rule, asked, limits, false)) })
     }
 }
 
@@ -332,7 +356,7 @@ mod tests {
     use super::*;
 
     fn watched(rule: Rule, negotiates: bool) -> Watched<()> {
-        Watched::new((), rule, Asked::nothing(), negotiates)
+        Watched::new((), rule, Asked::nothing(), Limits::CATALOG, negotiates)
     }
 
     fn request(code: i32, more: &[u8]) -> Vec<u8> {
@@ -350,7 +374,7 @@ mod tests {
             let bytes = [before, request(CLEAR_TEXT, b"")].concat();
             for size in 1..=bytes.len() {
                 let mut stream = watched(strict.clone(), negotiates);
-                let seen = bytes.chunks(size).try_for_each(|chunk| stream.see(chunk));
+                let seen = bytes.chunks(size).try_for_each(|chunk| stream.see(chunk).map(drop));
                 assert!(seen.is_err(), "{size}");
                 let mut lenient = watched(Rule::default(), negotiates);
                 assert!(bytes.chunks(size).all(|chunk| lenient.see(chunk).is_ok()));
@@ -383,5 +407,35 @@ mod tests {
         ] {
             assert_eq!(rule(text).refusal(code, asked).is_none(), allowed, "{text} {code} {asked}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_becomes_an_error_however_it_arrives() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let good = [request(OK, b""), b"Z\0\0\0\x05I".to_vec()].concat();
+        let bytes = [good.clone(), b"D\x7f\xff\xff\xffmuch more".to_vec()].concat();
+        for size in 1..=bytes.len() {
+            let (near, mut far) = tokio::io::duplex(size);
+            let mut stream = Watched::new(near, Rule::default(), Asked::nothing(), Limits::CATALOG, false);
+            let mut heard = Vec::new();
+            let say = async { far.write_all(&bytes).await };
+            let hear = async {
+                let read = stream.read_to_end(&mut heard).await;
+                drop(stream);
+                read
+            };
+            // What follows is not taken any more.
+            let (_, read) = tokio::join!(say, hear);
+            assert!(read.is_ok(), "{size}");
+            let error = heard.strip_prefix(&good[..]).expect("what came before is handed on");
+            let text = String::from_utf8_lossy(error);
+            assert!(error[0] == b'E' && text.contains("claims a message of 2.00 GiB, and at most 16.0 MiB"), "{text}");
+        }
+        // An end within a head is an end.
+        let mut stream =
+            Watched::new(&good[..good.len() - 4], Rule::default(), Asked::nothing(), Limits::CATALOG, false);
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.expect("it ends");
+        assert_eq!(heard, good[..good.len() - 4]);
     }
 }

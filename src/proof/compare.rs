@@ -112,7 +112,7 @@ async fn compare(
 
 /// A session that writes rows as the dump has them.
 async fn session(touch: &Touch, database: &Settings, evidence: &Evidence) -> Result<Client, StepError> {
-    let client = postgres::connect(touch.look(), database).await?;
+    let client = postgres::connect_for_rows(touch.look(), database).await?;
     client.batch_execute(PREPARE).await.map_err(|e| asked("preparing the session", &e))?;
     for (name, value) in &evidence.session.settings {
         if !TAKEN_OVER.contains(&name.as_str()) {
@@ -189,11 +189,13 @@ enum Trouble {
 
 fn trouble(place: &str, error: &tokio_postgres::Error) -> Trouble {
     match error.as_db_error() {
-        Some(database) if !matches!(database.code().code(), "57P01" | "57P02" | "57P03") => Trouble::Refused(format!(
-            "{place} cannot be read back: {} ({})",
-            database.message(),
-            database.code().code()
-        )),
+        Some(database) if !matches!(database.code().code(), "57P01" | "57P02" | "57P03" | postgres::TOO_LONG) => {
+            Trouble::Refused(format!(
+                "{place} cannot be read back: {} ({})",
+                database.message(),
+                database.code().code()
+            ))
+        }
         _ => Trouble::Lost(asked(&format!("reading {place} back"), error)),
     }
 }

@@ -160,3 +160,38 @@ fn a_dry_run_logs_in_where_the_users_own_settings_point() {
         assert!(own.heard().contains("canary-of-a-key"));
     }
 }
+
+/// A server that lets everybody in and answers every statement with the head of a message of 2 GiB.
+fn boaster(before_login: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let mut hear = |stream: &mut TcpStream| stream.read(&mut buffer).unwrap_or(0);
+                hear(&mut stream);
+                let _ = stream.write_all(b"N");
+                hear(&mut stream);
+                if !before_login {
+                    let _ = stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I");
+                    hear(&mut stream);
+                }
+                let _ = stream.write_all(b"E\x7f\xff\xff\xff");
+                let more = [b'x'; 1 << 16];
+                while stream.write_all(&more).is_ok() {}
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_server_that_claims_a_huge_message_is_left_at_once() {
+    for (before_login, most) in [(true, "29.3 KiB"), (false, "16.0 MiB")] {
+        let world = World::new();
+        let port = boaster(before_login);
+        let run = run(&world, "127.0.0.1", port, "", &[]).ends(1);
+        run.says(&format!("the server claims a message of 2.00 GiB, and at most {most} are expected there"));
+    }
+}
