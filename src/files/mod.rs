@@ -18,6 +18,7 @@ mod regular;
 mod scratch;
 mod space;
 mod spool;
+mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ pub use regular::{
 pub use scratch::Scratch;
 pub use space::{free, is_mount};
 pub use spool::Spool;
+pub use tree::{open_folder, remove_folder};
 
 /// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
 /// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Where `HOME` is not set, the system's user database says

@@ -150,12 +150,13 @@ struct Way {
     rules: (Rule, Rule),
     negotiates: bool,
     limits: Limits,
+    peer: Option<u32>,
 }
 
 impl Way {
     /// Connects, as far as to the question for TLS.
     async fn open(&self, asked: &Asked) -> std::io::Result<(Raw, Tls)> {
-        let stream = self.address.dial().await?;
+        let stream = self.address.dial(self.peer).await?;
         let stream = Watched::new(stream, self.rules.0.clone(), asked.clone(), self.limits, self.negotiates);
         Ok((stream, Tls::new(&self.tls, &self.host, self.rules.1.clone(), asked.clone(), self.limits)?))
     }
@@ -262,12 +263,14 @@ async fn reach(
         let rules = rules(mode, address.is_local(), env);
         let negotiates = mode != SslMode::Disable;
         let limits = purpose.limits();
-        let way = Way { address, host: host.clone(), tls: tls.clone(), rules, negotiates, limits };
+        let way = Way { address, host: host.clone(), tls: tls.clone(), rules, negotiates, limits, peer: settings.peer };
         let asked = Asked::nothing();
         let (stream, tls) = match way.open(&asked).await {
             Ok(pair) => pair,
             Err(error) => {
-                failed = unreachable(&error);
+                let other = error.get_ref().is_some_and(|e| e.is::<Refused>());
+                let what = || StepError::new(format!("connecting to {}: {}", settings.place(), chain(&error)));
+                failed = if other { what() } else { unreachable(&error) };
                 continue;
             }
         };

@@ -38,6 +38,9 @@ pub struct Settings {
     /// How long to wait for a connection.
     #[serde(default)]
     pub connect_timeout: Option<Span>,
+    /// The user id that the server behind a Unix socket must have; none: any.
+    #[serde(skip)]
+    pub peer: Option<u32>,
 }
 
 /// How TLS is used, by libpq's names.
@@ -130,6 +133,7 @@ impl Settings {
             sslmode: Some(sslmode),
             sslrootcert: self.sslrootcert.clone().or_else(|| set("PGSSLROOTCERT")).or_else(|| usual_roots(env)),
             connect_timeout: timeout,
+            peer: self.peer,
         })
     }
 }

@@ -95,11 +95,13 @@ impl Address {
         Ok(found)
     }
 
-    /// Connects.
+    /// Connects. `peer` is the user id that the server behind a Unix socket must have.
     ///
     /// # Errors
-    /// Nobody listens there.
-    pub async fn dial(&self) -> io::Result<Socket> {
+    /// Nobody listens there, or somebody else does.
+    pub async fn dial(&self, peer: Option<u32>) -> io::Result<Socket> {
+        #[cfg(not(unix))]
+        let _ = peer;
         match self {
             Self::Tcp(address) => {
                 let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -109,7 +111,17 @@ impl Address {
                 Ok(Socket::Tcp(socket.connect(*address).await?))
             }
             #[cfg(unix)]
-            Self::Unix(path) => Ok(Socket::Unix(tokio::net::UnixStream::connect(path).await?)),
+            Self::Unix(path) => {
+                let stream = tokio::net::UnixStream::connect(path).await?;
+                if let Some(wanted) = peer {
+                    let found = stream.peer_cred()?.uid();
+                    if found != wanted {
+                        let why = format!("user id {found} listens on the socket there, and user id {wanted} should");
+                        return Err(io::Error::new(io::ErrorKind::PermissionDenied, Refused(why)));
+                    }
+                }
+                Ok(Socket::Unix(stream))
+            }
         }
     }
 }

@@ -129,6 +129,15 @@ impl Confinement {
         self.account
     }
 
+    /// The user id that confined programs have, as seen from outside; none where the system has no such numbers.
+    pub fn user(&self) -> Option<u32> {
+        #[cfg(unix)]
+        let own = Some(rustix::process::geteuid().as_raw());
+        #[cfg(not(unix))]
+        let own = None;
+        self.account.map(|account| account.user).or(own)
+    }
+
     /// Whether confined programs have namespaces of their own.
     pub fn has_namespaces(&self) -> bool {
         matches!(self.wrapper, Wrapper::Namespaces(_))

@@ -25,7 +25,6 @@ pub struct Cluster {
     folder: Folder,
     confinement: Confinement,
     machine: Machine,
-    _held: Option<File>,
 }
 
 /// A new name for the superuser of a cluster.
@@ -52,16 +51,15 @@ impl Cluster {
             return Err(error);
         }
         orphan::clear(touch);
-        let folder = Folder::make().map_err(|e| StepError::because("making a folder for the cluster", &e))?;
-        let held = orphan::hold(&folder.0);
-        lay_out(&folder.0, confinement.account())
+        let folder = Folder::make(touch).map_err(|e| StepError::because("making a folder for the cluster", &e))?;
+        lay_out(&folder.path, confinement.account())
             .map_err(|e| StepError::because("preparing the folder of the cluster", &e))?;
-        let machine = Machine::measure(files::free(touch.look(), &folder.0).ok());
-        let data = folder.0.join(DATA);
+        let machine = Machine::measure(files::free(touch.look(), &folder.path).ok());
+        let data = folder.path.join(DATA);
         let view = View {
             read: postgres::installation(&initdb),
             write: vec![data.clone()],
-            replaced: vec![("/etc/passwd".to_owned(), folder.0.join("passwd"))],
+            replaced: vec![("/etc/passwd".to_owned(), folder.path.join("passwd"))],
             network: false,
         };
         let job = |argv: Vec<String>| Job {
@@ -86,7 +84,7 @@ impl Cluster {
         let settings = tuning::settings(machine, jobs.unwrap_or(machine.jobs()));
         settings.into_iter().for_each(|s| argv.extend(["-c".to_owned(), s]));
         let server = process::start(touch, &job(argv), false)?;
-        let cluster = Self { server, superuser, folder, confinement, machine, _held: held };
+        let cluster = Self { server, superuser, folder, confinement, machine };
         cluster.answers(touch).await?;
         Ok(cluster)
     }
@@ -94,7 +92,7 @@ impl Cluster {
     /// How to reach a database of it, as its superuser.
     pub fn settings(&self, database: &str) -> Settings {
         Settings {
-            host: Some(self.folder.0.join(DATA).to_string_lossy().into_owned()),
+            host: Some(self.folder.path.join(DATA).to_string_lossy().into_owned()),
             port: Some(5432),
             user: Some(self.superuser.clone()),
             // The server asks for none. What is restored may pretend to be the server and ask: it must not get one from
@@ -102,6 +100,8 @@ impl Cluster {
             password: Some(Secret::new("none")),
             dbname: Some(database.to_owned()),
             sslmode: Some(SslMode::Disable),
+            // What is restored may put a link to the socket of another server in place of ours.
+            peer: self.confinement.user(),
             ..Settings::default()
         }
     }
@@ -142,31 +142,31 @@ impl Cluster {
     }
 }
 
-/// The folder of a cluster, which goes with this value.
-struct Folder(PathBuf);
+/// The folder of a cluster, which goes with this value. It stays open, so that nothing else is removed in its place, and
+/// locked, so that no other run removes it.
+struct Folder {
+    path: PathBuf,
+    open: File,
+    touch: Touch,
+}
 
 impl Folder {
     /// Makes one in the temporary folder, closed to others.
-    fn make() -> std::io::Result<Self> {
+    fn make(touch: &Touch) -> std::io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        Ok(Self(builder.prefix(orphan::PREFIX).tempdir()?.keep()))
+        let made = builder.prefix(orphan::PREFIX).tempdir()?;
+        let open = files::open_folder(made.path())?;
+        orphan::hold(&open);
+        Ok(Self { path: made.keep(), open, touch: touch.again() })
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // The last processes of a server that was killed may still be writing. What cannot be removed is recognised by
-        // its name.
-        for _ in 0..100 {
-            match std::fs::remove_dir_all(&self.0) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                _ => return,
-            }
-        }
+        // Whether it is gone is said there.
+        let _ = orphan::remove(&self.touch, &self.path, &self.open);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::files;
 use crate::step::Touch;
 
 /// What the names of their folders begin with.
@@ -14,13 +15,15 @@ pub const PREFIX: &str = "runplan-cluster-";
 pub const DATA: &str = "data";
 /// How often a server is looked for that was told to stop, and how long it takes in between.
 const LOOKS: u32 = 50;
+/// How often a folder is emptied again that is written to.
+const WRITES: u32 = 20;
 const NAP: Duration = Duration::from_millis(100);
 
-/// Holds a folder, so that no other run takes it for an orphan: to be called before there is a cluster in it. A file system
-/// without locks cannot tell the living from the dead, and keeps both.
-pub fn hold(folder: &Path) -> Option<File> {
-    let file = File::open(folder).ok()?;
-    file.try_lock().ok().map(|()| file)
+/// Holds an open folder, so that no other run takes it for an orphan: to be called before there is a cluster in it. A file
+/// system without locks cannot tell the living from the dead, and keeps both.
+pub fn hold(folder: &File) {
+    // Without the lock the folder is only kept from nobody.
+    let _ = folder.try_lock();
 }
 
 /// Stops and removes the clusters in the temporary folder whose runs are gone. Only folders that belong to us and that
@@ -32,17 +35,39 @@ pub fn clear(touch: &Touch) {
         if !named || !is_ours(&path) || !fs::symlink_metadata(path.join(DATA)).is_ok_and(|m| m.is_dir()) {
             continue;
         }
-        let Ok(lock) = File::open(&path) else { continue };
-        if let Err(TryLockError::WouldBlock | TryLockError::Error(_)) = lock.try_lock() {
+        let Ok(folder) = files::open_folder(&path) else { continue };
+        if let Err(TryLockError::WouldBlock | TryLockError::Error(_)) = folder.try_lock() {
             continue;
         }
         stop(&path);
-        if fs::remove_dir_all(&path).is_ok() {
+        if remove(touch, &path, &folder) {
             touch
                 .log()
                 .info(format!("removed the cluster `{}`, which a run that was killed left behind", path.display()));
         }
     }
+}
+
+/// Removes the folder of a cluster, whatever the code of the dump made in it. Says so when it stays.
+pub fn remove(touch: &Touch, path: &Path, folder: &File) -> bool {
+    let mut removed = files::remove_folder(touch, path, folder);
+    for _ in 0..WRITES {
+        // The last processes of a server that was killed may still be writing.
+        if !removed.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) {
+            break;
+        }
+        thread::sleep(NAP);
+        removed = files::remove_folder(touch, path, folder);
+    }
+    let Err(error) = removed else { return true };
+    if error.kind() != std::io::ErrorKind::NotFound {
+        touch.log().warn(format!(
+            "the folder `{}` of the cluster stays: {error}; unmount what is mounted in it, and remove it by hand, as root if \
+             need be",
+            path.display()
+        ));
+    }
+    false
 }
 
 /// Whether a path is a folder of ours, and no link to one.

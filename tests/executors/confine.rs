@@ -1,6 +1,6 @@
 //! Dumps whose objects run code of an ordinary role when they are restored: it must reach nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::proof::alone;
@@ -233,4 +233,92 @@ fn only_a_database_that_stays_is_said_to_hold_what_was_restored() {
     let step = check(&format!(", into: database, trust_source: true, database: {{ dbname: {other} }}"));
     world.run(&plan(&step), &[]).ends(1).says("violates check constraint").says(says);
     psql("postgres", &format!("DROP DATABASE {other}"));
+}
+
+/// Runs a check whose dump runs a program in its cluster, as an account that is not root, with a temporary folder of its
+/// own. Gives what it said, and what is left in that folder.
+fn check_running(program: &str, env: &[(&str, &Path)]) -> (Run, Vec<String>) {
+    let world = World::with_database();
+    let role = format!("{}_mallory", world.db());
+    world.sql(&attack(&role, program));
+    std::fs::create_dir(world.path("tmp")).expect("a folder");
+    world.run(&plan(DUMP), &[]).ends(0);
+    world.write("plan.yaml", format!("version: 1\nname: night\nlogs: {{ dir: logs }}\n{}", plan(&check(""))));
+    let mut command = if is_root() { as_somebody(&world) } else { world.runplan() };
+    command.arg("plan.yaml").env("TMPDIR", world.path("tmp")).envs(env.iter().copied());
+    let run = Run::from(command.output().expect("the binary runs"));
+    world.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+    (run, world.names("tmp"))
+}
+
+#[test]
+fn folders_that_the_code_closes_go_with_the_cluster() {
+    let _alone = alone();
+    let (run, left) = check_running(
+        "mkdir -p shut/in/deep half/in; ln -s / shut/root; touch shut/in/deep/f; chmod 0 shut/in/deep shut/in shut; chmod 500 half; echo done",
+        &[],
+    );
+    run.ends(1).says("LEAK by generated: done").never_says("of the cluster stays");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// A password file that has a password for every server.
+fn password_file(world: &World) -> PathBuf {
+    let file = world.write("passwords", "*:*:*:*:canary-of-a-password\n");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+    if is_root() {
+        std::os::unix::fs::chown(&file, Some(65534), Some(65534)).expect("an owner");
+        std::fs::set_permissions(world.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    }
+    file
+}
+
+#[test]
+fn code_that_poses_as_the_server_of_its_cluster_hears_no_password_of_ours() {
+    let _alone = alone();
+    let world = World::new();
+    let file = password_file(&world);
+    // Takes the socket's place, asks for the password as it is, and tells what it heard.
+    let poser = r#"perl -MSocket -e '
+        my $p = ".s.PGSQL.5432"; rename $p, "old"; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un($p)); listen(S, 9);
+        exit if fork; close STDOUT; close STDERR; close STDIN; accept(C, S); sysread C, $_, 4096; syswrite C, pack("aNN", "R", 8, 3);
+        sysread C, $_, 4096; my ($w) = /^p....(.*)\0/s; my $m = "SFATAL\0VFATAL\0C28000\0Mheard <$w>\0\0"; syswrite C, pack("aN", "E", 4 + length $m) . $m; sleep 1'"#;
+    let (run, left) = check_running(&poser.replace('\n', " "), &[("PGPASSFILE", &file)]);
+    run.ends(1).says("heard <none>").never_says("canary-of-a-password");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_link_in_place_of_the_socket_leads_to_no_other_server() {
+    let _alone = alone();
+    let world = World::new();
+    let file = password_file(&world);
+    let listener = std::os::unix::net::UnixListener::bind(world.path("other")).expect("a socket");
+    std::fs::set_permissions(world.path("other"), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("a mode");
+    let other = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        // The last one to come is this test.
+        for mut stream in listener.incoming().flatten() {
+            let mut buffer = [0; 4096];
+            let size = std::io::Read::read(&mut stream, &mut buffer).unwrap_or(0);
+            if buffer.starts_with(b"end") {
+                break;
+            }
+            heard.extend_from_slice(&buffer[..size]);
+            let _ = std::io::Write::write_all(&mut stream, b"E\0\0\0\x05\0");
+        }
+        heard
+    });
+    let program = format!("ln -sf {} .s.PGSQL.5432", world.path("other").display());
+    let (run, left) = check_running(&program, &[("PGPASSFILE", &file)]);
+    let mut last = std::os::unix::net::UnixStream::connect(world.path("other")).expect("a connection");
+    std::io::Write::write_all(&mut last, b"end").expect("it is told");
+    let heard = other.join().expect("it ends");
+    let run = run.ends(1).never_says("canary-of-a-password");
+    // Without root the other server has the account of ours.
+    if is_root() {
+        run.says("user id 0 listens on the socket there, and user id 65534 should");
+        assert!(heard.is_empty(), "{}", String::from_utf8_lossy(&heard));
+    }
+    assert!(!String::from_utf8_lossy(&heard).contains("canary") && left.is_empty(), "{left:?}");
 }
