@@ -25,7 +25,7 @@ impl OtherServer {
         let data = server.path("data");
         good(server.program("initdb").args(["-D", &data, "-U", "runplan", "-A", "trust", "-E", "UTF8", "--no-sync"]));
         let socket = server.dir.path().display();
-        let options = format!("-c listen_addresses= -c unix_socket_directories={socket} -c fsync=off");
+        let options = format!("-c listen_addresses= -c port=5432 -c unix_socket_directories={socket} -c fsync=off");
         let log = server.path("log");
         good(server.program("pg_ctl").args(["-D", &data, "-w", "-t", "300", "-l", &log, "-o", &options, "start"]));
         server

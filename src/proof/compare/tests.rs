@@ -5,6 +5,7 @@
 //! RUNPLAN_DAMAGE_SEED   the seed of the random numbers; each failure prints its own
 
 mod damage;
+mod dumped;
 mod restored;
 
 /// Numbers that are the same in each run with the same seed (Marsaglia's xorshift).
