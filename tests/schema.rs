@@ -68,7 +68,7 @@ fn the_plans_of_the_readme_are_valid() {
     let text = std::fs::read_to_string("README.md").expect("the README");
     let blocks: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
     // What is no plan is for another program.
-    let blocks: Vec<&str> = blocks.into_iter().filter(|b| b.contains("\nversion: 1\n")).collect();
+    let blocks: Vec<&str> = blocks.into_iter().filter(|b| format!("\n{b}").contains("\nversion: 1\n")).collect();
     assert!(!blocks.is_empty());
     let dir = tempfile::tempdir().expect("a folder");
     for block in blocks {

@@ -11,7 +11,7 @@ use crate::report::Target;
 pub use past::{HistoryArgs, LogsArgs, ResumeArgs, StatusArgs, StatusFormat};
 
 /// What somebody new does first.
-const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write the main job for a database\n  runplan doctor nightly.yaml  check what it needs\n  runplan -n nightly.yaml      show what it would do\n  runplan nightly.yaml         run it";
+const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write the main job for a database\n  runplan doctor nightly.yaml  check what it needs\n  runplan -n nightly.yaml      show what it would do\n  runplan nightly.yaml         run it\n\n`runplan help` lists the topics of the manual.";
 
 /// Encrypted, verified PostgreSQL backups and rule-driven VACUUM from one plan file.
 ///
@@ -24,6 +24,7 @@ const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write the main
 /// terminated.
 #[derive(Debug, Parser)]
 #[command(name = "runplan", version, max_term_width = 120, after_help = FIRST)]
+#[command(disable_help_subcommand = true)]
 #[command(override_usage = "runplan [OPTIONS] [PLAN]\n       runplan [-v] [-q] [--color <COLOR>] <COMMAND>")]
 pub struct Cli {
     #[command(flatten)]
@@ -180,9 +181,14 @@ pub enum Command {
     /// that, asks no server and reads no secret. `elvish` and `powershell` know commands and flags.
     #[command(after_help = "Example:\n  source <(runplan completions bash)")]
     Completions(ShellArgs),
-    /// Print the manual page, in roff
-    #[command(after_help = "Example:\n  runplan man | man -l -")]
-    Man,
+    /// Print the manual page of runplan, in roff, or write all pages to a folder
+    #[command(after_help = "Examples:\n  runplan man | man -l -\n  runplan man --dir ~/.local/share/man/man1")]
+    Man(ManArgs),
+    /// Show a topic of the manual, or the options of a command
+    ///
+    /// Without a name it lists the topics. On a terminal a long page is shown by PAGER.
+    #[command(after_help = "Examples:\n  runplan help restore\n  runplan help validate")]
+    Help(HelpArgs),
 }
 
 /// What a plan is run for.
@@ -462,6 +468,20 @@ pub struct PinArgs {
 #[derive(Debug, Args)]
 pub struct StepsArgs {
     /// The executor
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write the pages of the program, of every command and of every topic of the manual to this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// The topic or the command
+    #[arg(value_name = "TOPIC")]
     pub name: Option<String>,
 }
 

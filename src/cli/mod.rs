@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod hardening;
+mod help;
 mod history;
 mod init;
 mod input;
@@ -16,6 +17,7 @@ mod inventory;
 mod logs;
 mod of_plan;
 mod output;
+mod pager;
 mod past;
 mod pin;
 mod proof;
@@ -136,7 +138,11 @@ fn dispatch(cli: Cli, program: &OsStr, terms: &Terms) -> Result<Exit, exit::Fail
         Some(Command::Archives(args)) => archives::archives(&args, terms),
         Some(Command::Pin(args)) => pin::pin(&args, terms),
         Some(Command::Completions(shell)) => docs::completions(shell.shell, program, terms),
-        Some(Command::Man) => docs::man(terms),
+        Some(Command::Man(args)) => match &args.dir {
+            Some(dir) => help::write_pages(dir),
+            None => docs::man(terms),
+        },
+        Some(Command::Help(args)) => help::help(args.name.as_deref(), terms),
         None => match &cli.run.plan {
             Some(word) if input::is_no_file(word) => Err(input::absent(word, true)),
             Some(_) => run::run(cli.run, terms),
