@@ -18,6 +18,8 @@ mod regular;
 mod scratch;
 mod space;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::io;

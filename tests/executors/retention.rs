@@ -244,6 +244,26 @@ fn what_strangers_forge_pushes_nothing_out() {
 }
 
 #[test]
+fn a_record_whose_archive_is_gone_goes_and_that_of_a_stranger_stays() {
+    let world = World::new();
+    for (name, day) in [("a1.zip", 1), ("ours.zip", 2), ("theirs.zip", 3)] {
+        archive(&world, name, day, &[]);
+    }
+    for name in ["ours.zip", "theirs.zip"] {
+        std::fs::remove_file(world.path("out").join(name)).expect("it is removed");
+    }
+    if is_root() {
+        let record = world.path("out/theirs.zip.json");
+        std::os::unix::fs::chown(record, Some(65534), None).expect("it is given away");
+    } else {
+        // Nobody but root can make files of others: what is not a record stands in for theirs.
+        world.write("out/theirs.zip.json", "{}");
+    }
+    world.run(PLAN, &[]).ends(0).says("removed the record `ours.zip.json`, whose archive is gone");
+    assert_eq!(world.names("out"), ["a1.zip", "a1.zip.json", "theirs.zip.json"]);
+}
+
+#[test]
 fn an_archive_whose_bytes_changed_does_not_count() {
     let world = World::new();
     for day in 1..6 {

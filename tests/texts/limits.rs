@@ -36,6 +36,21 @@ fn a_log_stops_growing_at_its_size_and_ends_as_it_should() {
 }
 
 #[test]
+fn a_long_line_is_cut_and_a_very_long_one_is_left_out() {
+    let world = World::new();
+    let plan = "version: 1\nname: night\nlogs: { dir: logs }\nsteps:\n  - uses: command\n    with:\n      argv: [sh, -c, \"head -c 3000000 /dev/zero | tr '\\\\0' x; echo; head -c 100000 /dev/zero | tr '\\\\0' y; echo; echo after\"]\n";
+    world.write("plan.yaml", plan);
+    let output = world.runplan().args(["plan.yaml", "-q"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = everything(&world.path("logs"));
+    assert!(files.iter().all(|(_, bytes)| bytes.len() < 100_000), "{:?}", files.iter().map(|f| f.1.len()));
+    let log = files.iter().find(|(path, _)| path.ends_with(".log")).expect("a log");
+    let text = String::from_utf8_lossy(&log.1);
+    assert!(text.contains("(a line of more than 1024 KiB is left out)") && text.contains("after"), "{text:.500}");
+    assert!(text.contains("yyy … (83616 bytes are left out)") && !text.contains("xx"), "{text:.500}");
+}
+
+#[test]
 fn a_mail_server_whose_answer_has_no_end_is_given_up() {
     for tls in ["none", "tls"] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
