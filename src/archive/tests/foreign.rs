@@ -6,6 +6,10 @@ use super::*;
 
 const PASSWORD: &str = "p \u{e4}\"s$ s'w";
 
+/// What rows become when they are hashed; made once, since that takes a while without optimisation.
+static NOISE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| content(3_000_000).chunks(32).flat_map(<sha2::Sha256 as sha2::Digest>::digest).collect());
+
 /// Reads `argv[3]` and compares SHA-256 with `argv[4]`; without a password for one that is not encrypted.
 const PYTHON: &str = "import sys, pyzipper, hashlib
 z = pyzipper.AESZipFile(sys.argv[1])
@@ -307,12 +311,9 @@ proptest::proptest! {
         let path = dir.path().join("any.zip");
         let (encryption, compression, level) = kinds()[kind];
         let settings = Settings { level, threads: Some(threads), ..settings(&path, encryption, compression) };
-        let rows = content(3_000_000);
-        // Rows, zeros, and noise, which is what rows become when they are hashed.
-        let noise: Vec<u8> = rows.chunks(32).flat_map(<sha2::Sha256 as sha2::Digest>::digest).collect();
-        let zeros = vec![0; 3_000_000];
+        let (rows, zeros) = (content(3_000_000), vec![0; 3_000_000]);
         let named: Vec<(String, &[u8])> = parts.iter().enumerate().map(|(at, (size, of))| {
-            (format!("{at}.bin"), &[&rows, &zeros, &noise][usize::from(*of)][..*size])
+            (format!("{at}.bin"), &[&rows, &zeros, &*NOISE][usize::from(*of)][..*size])
         }).collect();
         let names: Vec<(&str, &[u8])> = named.iter().map(|(name, data)| (name.as_str(), *data)).collect();
         let mut writer = Writer::create(&touch(), &settings).expect("a writer");
