@@ -191,7 +191,8 @@ async fn open(look: &Look, settings: &Settings, purpose: Purpose) -> Result<Sess
     let mode = settings.sslmode.unwrap_or_default();
     let tls = MakeRustlsConnect::new(certificate::tls(mode, settings.sslrootcert.as_deref())?);
     let limit = settings.connect_timeout.map_or(PATIENCE, |t| t.0);
-    let passwords = Passwords { given: password.is_some(), withheld };
+    let given = password.is_some().then(|| origin(look, settings));
+    let passwords = Passwords { given, withheld };
     let attempt = reach(&config, settings, (mode, tls), &look.env, purpose, passwords);
     tokio::select! {
         opened = tokio::time::timeout(limit, attempt) => opened.unwrap_or_else(|_| {
@@ -205,8 +206,8 @@ async fn open(look: &Look, settings: &Settings, purpose: Purpose) -> Result<Sess
 /// What is known of a password.
 #[derive(Debug, Clone, Copy)]
 struct Passwords {
-    /// There is one, and it is sent when the server asks for it.
-    given: bool,
+    /// Where it came from, if there is one that is sent when the server asks for it.
+    given: Option<&'static str>,
     /// There is one, and it is not sent.
     withheld: bool,
 }
@@ -222,6 +223,16 @@ fn password(look: &Look, settings: &Settings) -> (Option<Secret>, bool) {
             Some(password) => (Some(password), false),
             None => (None, super::passfile::lookup(settings, &look.env).is_some()),
         },
+    }
+}
+
+/// Where a password that is there came from.
+fn origin(look: &Look, settings: &Settings) -> &'static str {
+    let of_env = look.env.get("PGPASSWORD").filter(|p| !p.is_empty());
+    match settings.password.as_ref().map(Secret::expose) {
+        None => "the password file",
+        Some(given) if given.is_some() && given == of_env.map(String::as_str) => "PGPASSWORD",
+        Some(_) => "`database.password`",
     }
 }
 
@@ -311,7 +322,10 @@ async fn begin(
 const NO_PASSWORD: &str = "the server wants a password: give `database.password` a secret, or set PGPASSWORD, or write a line \
                            for it into `~/.pgpass`, which counts only with mode 600";
 
-fn refused(settings: &Settings, password: bool, asked: bool, error: &tokio_postgres::Error) -> StepError {
+/// The hint of an error about a database that does not exist.
+pub const CHECK_DBNAME: &str = "check `dbname`: `psql -l` lists the databases of a server";
+
+fn refused(settings: &Settings, password: Option<&str>, asked: bool, error: &tokio_postgres::Error) -> StepError {
     let said = StepError::new(format!("connecting to {}: {}", settings.place(), chain(error)));
     let Some(database) = error.as_db_error() else {
         let source = std::error::Error::source(error).and_then(|s| s.downcast_ref::<std::io::Error>());
@@ -329,14 +343,18 @@ fn refused(settings: &Settings, password: bool, asked: bool, error: &tokio_postg
             None if error.is_closed() => {
                 said.class(Class::Unreachable).hint("the server hung up: is it going down, or full, or starting?")
             }
-            None if asked && !password => said.hint(NO_PASSWORD),
+            None if asked && password.is_none() => said.hint(NO_PASSWORD),
             None => said.hint("check `sslmode`, and whether the server speaks TLS"),
         };
     };
     match database.code().code() {
-        "28P01" | "28000" if password => said.hint("check `user` and `password`, and the server's pg_hba.conf"),
-        "28P01" | "28000" => said.hint(NO_PASSWORD),
-        "3D000" => said.hint("check `dbname`"),
+        "28P01" | "28000" => said.hint(match password {
+            Some(origin) => {
+                format!("check `user` and `password` (it came from {origin}), and the server's pg_hba.conf")
+            }
+            None => NO_PASSWORD.to_owned(),
+        }),
+        "3D000" => said.hint(CHECK_DBNAME),
         "57P01" | "57P02" | "57P03" => said.class(Class::Unreachable),
         "53300" => said.class(Class::Transient),
         _ => said,
@@ -348,6 +366,13 @@ fn refused(settings: &Settings, password: bool, asked: bool, error: &tokio_postg
 /// Codes").
 pub fn asked(doing: &str, error: &tokio_postgres::Error) -> StepError {
     let said = StepError::new(format!("{doing}: {}", words(error)));
+    // Each of two server processes knows its own prepared statements alone.
+    let said = match error.as_db_error().map(|d| d.code().code()) {
+        Some("26000" | "42P05") => said.hint(
+            "is there a connection pooler in transaction mode in between? connect to the server itself, or use session mode",
+        ),
+        _ => said,
+    };
     let passing = match error.as_db_error().map(|d| d.code().code()) {
         Some(code) => {
             matches!(&code[..2], "08" | "53")

@@ -3,11 +3,14 @@
 //!
 //! It is an advisory lock of the server (PostgreSQL manual, "Advisory Locks"), which is one of each database, held by a
 //! session of its own and gone with that.
+//!
+//! A connection pooler in transaction mode gives each transaction another session of the server, so a lock would belong to
+//! nobody and would stay when the run is over. Such a pooler is found before the lock is taken, and then none is.
 
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::connect::Session;
 use super::{Settings, asked, connect_rw};
@@ -34,15 +37,24 @@ pub async fn hold(touch: &Touch, settings: &Settings) -> Result<Hold, StepError>
         format!("runplan {}", facts.run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>());
     let set = session.client.batch_execute(&format!("SET application_name = '{name}'")).await;
     set.map_err(|e| asked("taking the lock in the database", &e))?;
+    if is_pooled(touch, settings, &session.client).await {
+        touch.log().warn(unlocked(settings));
+        return Ok(Hold { _session: session });
+    }
     let key = number(&facts.exclusion.key);
     let deadline = Instant::now() + facts.exclusion.wait;
     let mut told = false;
     loop {
         let row = session.client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key]).await;
-        if row.map_err(|e| asked("taking the lock in the database", &e))?.get(0) {
+        let taken: bool = row.map_err(|e| asked("taking the lock in the database", &e))?.get(0);
+        let holder = holder(&session.client, key).await?;
+        if taken {
+            let own = server_process(&session.client).await;
+            if own.is_some() && own != holder.map(|(pid, _)| pid) {
+                touch.log().warn(unlocked(settings));
+            }
             return Ok(Hold { _session: session });
         }
-        let holder = holder(&session.client, key).await?;
         match holder {
             // Another step of this run has it, and lock files hold targets of one run apart.
             Some((_, other)) if other == name && !facts.run.is_empty() => return Ok(Hold { _session: session }),
@@ -66,6 +78,42 @@ pub async fn hold(touch: &Touch, settings: &Settings) -> Result<Hold, StepError>
             _ = touch.cancel().cancelled() => return Err(StepError::cancelled()),
         }
     }
+}
+
+/// Whether sessions of ours share a process of the server, or one of them is served by several.
+///
+/// A second session holds its process by an open transaction meanwhile, so that a pooler cannot give the same one again.
+/// Where no second session can be had, nothing is known.
+async fn is_pooled(touch: &Touch, settings: &Settings, client: &Client) -> bool {
+    let Some(first) = server_process(client).await else { return false };
+    let Ok(other) = connect_rw(touch, settings).await else { return false };
+    if other.client.batch_execute("BEGIN").await.is_err() {
+        return false;
+    }
+    let shared = server_process(&other.client).await == Some(first);
+    // With a pool of one, another question would wait for that transaction.
+    let pooled = shared || server_process(client).await.is_some_and(|again| again != first);
+    // Nothing was done in it; a session that ends takes it along.
+    let _ = other.client.batch_execute("ROLLBACK").await;
+    pooled
+}
+
+/// The server process behind a session. A simple query: a prepared one is what a pooler loses.
+async fn server_process(client: &Client) -> Option<i32> {
+    let said = client.simple_query("SELECT pg_catalog.pg_backend_pid()").await.ok()?;
+    said.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+        _ => None,
+    })
+}
+
+/// What a run is told that has no lock in a database.
+fn unlocked(settings: &Settings) -> String {
+    format!(
+        "{} is reached through a connection pooler in transaction mode, where no lock lasts: runs of other users and machines \
+         are not excluded; connect to the server itself, or to a pooler in session mode",
+        settings.place()
+    )
 }
 
 /// The number that stands for a key.

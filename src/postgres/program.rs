@@ -14,10 +14,10 @@ fn folder(major: u32) -> [PathBuf; 3] {
     ]
 }
 
-/// Whether a program lies where the distributions keep those of one major version, so that its place says which one.
-pub fn is_distributed(program: &Path) -> bool {
+/// The major version of a program that lies where the distributions keep those of one major version; none of another.
+pub fn distributed_major(program: &Path) -> Option<u32> {
     let dir = program.parent();
-    (9..100).any(|major| folder(major).iter().any(|f| Some(f.as_path()) == dir))
+    (9..100).find(|major| folder(*major).iter().any(|f| Some(f.as_path()) == dir))
 }
 
 /// The folders that a program of PostgreSQL needs beside those of the system: its own, and those with its libraries and
@@ -65,7 +65,7 @@ pub fn find(look: &Look, name: &str, server: u32) -> Result<PathBuf, StepError> 
 /// a wrapper, `pg_wrapper`, that takes the newest of those folders.
 fn was_searched(program: &Path) -> bool {
     let Ok(real) = program.canonicalize() else { return false };
-    is_distributed(&real) || real.file_name() != program.file_name()
+    distributed_major(&real).is_some() || real.file_name() != program.file_name()
 }
 
 /// A program that was found, and its major version.

@@ -15,6 +15,8 @@ pub struct Restorer {
     pub argv: Vec<String>,
     /// It is a `psql` that knows restricted mode.
     pub restrict: bool,
+    /// The server does not know `transaction_timeout`.
+    pub drops_transaction_timeout: bool,
 }
 
 /// Decides how a dump is restored into a server of a major version.
@@ -35,6 +37,7 @@ pub async fn restorer(touch: &Touch, source: &Source, target: &Target, major: u3
         return Ok(Restorer {
             argv: std::iter::once(text(&path)).chain(options.map(str::to_owned)).collect(),
             restrict,
+            drops_transaction_timeout: major < TRANSACTION_TIMEOUT,
         });
     }
     let chosen = pg_restore(&probe, source.head.as_ref(), target.program.as_deref(), major).await?;
@@ -49,7 +52,7 @@ pub async fn restorer(touch: &Touch, source: &Source, target: &Target, major: u3
         return Err(StepError::new(what)
             .hint("restore into a server of version 17 or newer, or dump with a `pg_dump` of version 16 or older"));
     }
-    Ok(Restorer { argv: arguments(&chosen.path, target), restrict: false })
+    Ok(Restorer { argv: arguments(&chosen.path, target), restrict: false, drops_transaction_timeout: false })
 }
 
 fn text(path: &Path) -> String {

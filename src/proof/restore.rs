@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use super::compare;
 use super::program::{Restorer, restorer};
 use super::source::{Source, open};
-use super::sql_input::SqlInput;
+use super::sql_input::{SqlInput, SqlOptions};
 use super::target::Target;
 use super::trust;
 use super::unpack::Unpacked;
@@ -126,7 +126,13 @@ async fn fill(
     let job = job(touch, target, restorer.argv, unpacked.as_ref()).await?;
     let ended = match unpacked {
         Some(_) => process::start(touch, &job, false)?.wait(touch.cancel()).await?,
-        None => feed(touch, &Job { stdin: Input::Pipe, ..job }, source, restorer.restrict).await?,
+        None => {
+            let options = SqlOptions {
+                key: if restorer.restrict { Some(random_key()?) } else { None },
+                drops_transaction_timeout: restorer.drops_transaction_timeout,
+            };
+            feed(touch, &Job { stdin: Input::Pipe, ..job }, source, options).await?
+        }
     };
     if ended.code != Some(0) {
         let failed = ended.failure(&program);
@@ -187,7 +193,12 @@ async fn job(touch: &Touch, target: &Target, argv: Vec<String>, unpacked: Option
 /// A session with the database, which may be restored into, and the program that does it.
 async fn prepare(touch: &Touch, source: &Source, target: &Target) -> Result<(Client, Restorer), StepError> {
     let manifest = &source.manifest;
-    let client = postgres::connect(touch.look(), &target.database).await?;
+    let client = postgres::connect(touch.look(), &target.database).await.map_err(|error| match &error.hint {
+        Some(hint) if hint == postgres::CHECK_DBNAME => {
+            error.hint("check the name, or have the database created: `--create` (`create: true`)")
+        }
+        _ => error,
+    })?;
     if target.confinement.is_none() {
         trust::announce(touch, &client, &target.database).await?;
     }
@@ -211,7 +222,7 @@ async fn empty(client: &Client, database: &Settings) -> Result<(), StepError> {
     }
     let what = format!("{} is not empty: it has {count} objects", database.place());
     Err(StepError::new(what)
-        .hint("restore into an empty database, or say that it may hold something (`non_empty: true`)"))
+        .hint("restore into a new database (`--create`, `create: true`), or allow that it holds something (`--non-empty`, `non_empty: true`)"))
 }
 
 /// Relations, functions and types that belong neither to the system nor to an extension.
@@ -246,9 +257,8 @@ async fn roles(client: &Client, evidence: &Evidence) -> Result<(), StepError> {
 }
 
 /// Runs a program and hands it an entry of the archive.
-async fn feed(touch: &Touch, job: &Job, source: &Source, restrict: bool) -> Result<Ended, StepError> {
-    let key = if restrict { Some(random_key()?) } else { None };
-    let sql = source.is_sql().then_some(key);
+async fn feed(touch: &Touch, job: &Job, source: &Source, options: SqlOptions) -> Result<Ended, StepError> {
+    let sql = source.is_sql().then_some(options);
     let mut running = process::start(touch, job, false)?;
     let input = running.input().ok_or_else(|| StepError::new("the program does not take its input"))?;
     let (own, path, password, index) = (touch.again(), source.path.clone(), source.password.clone(), source.index);
@@ -272,21 +282,23 @@ fn random_key() -> Result<String, StepError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Hands an entry on; `sql` is for SQL, with the key of restricted mode where `psql` knows that.
+/// Hands an entry on; `sql` is for SQL, with how it is handed to `psql`.
 fn pour(
     touch: &Touch,
     path: &Path,
     password: Option<&[u8]>,
     index: usize,
     mut input: File,
-    sql: Option<Option<String>>,
+    sql: Option<SqlOptions>,
 ) -> Result<(), StepError> {
     let mut archive = open(touch, path)?;
     let total = archive.entries().get(index).map(|e| e.size);
     let failed = |e: &(dyn std::error::Error + 'static)| StepError::because("handing the dump on", e);
     let mut content = archive.read(index, password).map_err(|e| failed(&e))?;
     let mut sql = match sql {
-        Some(key) => Some(SqlInput::new(input.try_clone().map_err(|e| failed(&e))?, key).map_err(|e| failed(&e))?),
+        Some(options) => {
+            Some(SqlInput::new(input.try_clone().map_err(|e| failed(&e))?, options).map_err(|e| failed(&e))?)
+        }
         None => None,
     };
     let mut buffer = vec![0u8; 1 << 18];

@@ -43,34 +43,47 @@ pub fn knows_restrict(numbers: &[u32]) -> bool {
     *major >= 18 || RESTRICT.contains(&(*major, minor)) || RESTRICT.iter().any(|(m, n)| m == major && minor > *n)
 }
 
+/// What a newer `pg_dump` writes at the head of a dump and a server before version 17 refuses.
+const TRANSACTION_TIMEOUT: &[u8] = b"SET transaction_timeout = 0;";
+
+/// How an SQL dump is handed on.
+#[derive(Debug, Clone, Default)]
+pub struct SqlOptions {
+    /// The key that opens restricted mode, where `psql` knows that.
+    pub key: Option<String>,
+    /// The server does not know `transaction_timeout`. The dump only sets it to its default, so the line is left out.
+    pub drops_transaction_timeout: bool,
+}
+
 /// Hands an SQL dump on without the pair `\restrict` and `\unrestrict` that a newer `pg_dump` writes around it, and with one
 /// of our own in its place where `psql` knows that.
 pub struct SqlInput<W> {
     to: W,
-    key: Option<String>,
+    options: SqlOptions,
     state: State,
     /// Bytes that are held back: the head of the dump, then what may be the start of the last line.
     held: Vec<u8>,
 }
 
 enum State {
-    /// Before the first line that is neither empty nor a comment.
-    Head,
+    /// Before the first line that is neither empty nor a comment nor sets a parameter; with the line that the dump ends
+    /// with, once it is known.
+    Head(Option<Vec<u8>>),
     /// In the dump, which ends with this line.
     Body(Vec<u8>),
     Plain,
 }
 
 impl<W: Write> SqlInput<W> {
-    /// A writer to `psql`; `key` opens restricted mode and nobody else knows it.
+    /// A writer to `psql`; the key opens restricted mode and nobody else knows it.
     ///
     /// # Errors
     /// It cannot be written to.
-    pub fn new(mut to: W, key: Option<String>) -> io::Result<Self> {
-        if let Some(key) = &key {
+    pub fn new(mut to: W, options: SqlOptions) -> io::Result<Self> {
+        if let Some(key) = &options.key {
             writeln!(to, "\\restrict {key}")?;
         }
-        Ok(Self { to, key, state: State::Head, held: Vec::new() })
+        Ok(Self { to, options, state: State::Head(None), held: Vec::new() })
     }
 
     /// Takes the next bytes.
@@ -79,11 +92,12 @@ impl<W: Write> SqlInput<W> {
     /// They cannot be written.
     pub fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.held.extend_from_slice(bytes);
-        if matches!(self.state, State::Head) {
-            self.head()?;
+        if let State::Head(last) = &mut self.state {
+            let last = last.take();
+            self.head(last);
         }
         match &self.state {
-            State::Head => Ok(()),
+            State::Head(_) => Ok(()),
             State::Plain => self.pass(0),
             State::Body(last) => {
                 let keep = last.len();
@@ -105,8 +119,13 @@ impl<W: Write> SqlInput<W> {
     /// # Errors
     /// It cannot be written.
     pub fn end(mut self) -> io::Result<()> {
+        if let State::Head(Some(last)) = &mut self.state {
+            // A dump that is a head alone.
+            self.state = State::Body(std::mem::take(last));
+            self.take(&[])?;
+        }
         self.pass(0)?;
-        if let Some(key) = &self.key {
+        if let Some(key) = &self.options.key {
             write!(self.to, "\n\\unrestrict {key}\n")?;
         }
         self.to.flush()
@@ -120,28 +139,35 @@ impl<W: Write> SqlInput<W> {
         Ok(())
     }
 
-    /// Looks for `\restrict` among the comments that a dump begins with.
-    fn head(&mut self) -> io::Result<()> {
+    /// Goes through the lines that a dump begins with: comments, `\restrict`, and settings of the session.
+    fn head(&mut self, mut last: Option<Vec<u8>>) {
         let mut at = 0;
         while let Some(length) = memchr::memchr(b'\n', &self.held[at..]) {
             let line = &self.held[at..at + length];
-            if let Some(key) = line.strip_prefix(b"\\restrict ") {
-                let last = [b"\n\\unrestrict ", key, b"\n"].concat();
+            let goes = match line.strip_prefix(b"\\restrict ") {
+                Some(key) if last.is_none() => {
+                    last = Some([b"\n\\unrestrict ", key, b"\n"].concat());
+                    true
+                }
+                _ => self.options.drops_transaction_timeout && line == TRANSACTION_TIMEOUT,
+            };
+            let belongs = line.is_empty()
+                || [&b"--"[..], b"SET ", b"SELECT pg_catalog.set_config("].iter().any(|word| line.starts_with(word));
+            if goes {
                 self.held.drain(at..=at + length);
-                self.state = State::Body(last);
-                return Ok(());
+            } else if belongs {
+                at += length + 1;
+            } else {
+                self.state = last.map_or(State::Plain, State::Body);
+                return;
             }
-            if !line.is_empty() && !line.starts_with(b"--") {
-                self.state = State::Plain;
-                return Ok(());
-            }
-            at += length + 1;
         }
-        // Comments alone are not as long as this.
-        if self.held.len() > 1 << 16 {
-            self.state = State::Plain;
-        }
-        Ok(())
+        // A head is not as long as this.
+        self.state = match last {
+            last if self.held.len() <= 1 << 16 => State::Head(last),
+            Some(last) => State::Body(last),
+            None => State::Plain,
+        };
     }
 }
 
@@ -150,8 +176,12 @@ mod tests {
     use super::*;
 
     fn passed(dump: &str, key: Option<&str>, size: usize) -> String {
+        handed(dump, SqlOptions { key: key.map(str::to_owned), ..SqlOptions::default() }, size)
+    }
+
+    fn handed(dump: &str, options: SqlOptions, size: usize) -> String {
         let mut to = Vec::new();
-        let mut input = SqlInput::new(&mut to, key.map(str::to_owned)).expect("a writer");
+        let mut input = SqlInput::new(&mut to, options).expect("a writer");
         dump.as_bytes().chunks(size).for_each(|bytes| input.take(bytes).expect("taken"));
         input.end().expect("the end");
         String::from_utf8(to).expect("text")
@@ -169,6 +199,30 @@ mod tests {
         }
         let old = "-- dump\nSELECT 1;\n\\unrestrict aB3\n";
         assert_eq!(passed(old, None, 3), old);
+    }
+
+    #[test]
+    fn what_an_older_server_does_not_know_is_left_out_of_the_head_alone() {
+        let set = "SET transaction_timeout = 0;\n";
+        let head = "--\n\\restrict aB3\n\n-- Dumped\n\nSET statement_timeout = 0;\n";
+        let rest = "SET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\n\n";
+        let body = format!("COPY t FROM stdin;\n{set}\\.\n\n\\unrestrict aB3\n\n");
+        for size in [1, 2, 7, 30, 1000] {
+            for drops in [false, true] {
+                let options = || SqlOptions { key: None, drops_transaction_timeout: drops };
+                let kept = if drops { "" } else { set };
+                let expected = format!("{head}{kept}{rest}{body}").replace("\\restrict aB3\n", "");
+                let expected = expected.replace("\\unrestrict aB3\n", "");
+                assert_eq!(handed(&format!("{head}{set}{rest}{body}"), options(), size), expected, "{size}");
+                // A dump of nothing is a head alone.
+                let nothing = format!("{head}{set}{rest}\\unrestrict aB3\n\n");
+                let expected = format!("{head}{kept}{rest}\n").replace("\\restrict aB3\n", "");
+                assert_eq!(handed(&nothing, options(), size), expected, "{size}");
+                let unended = format!("{head}{set}{rest}");
+                let expected = format!("{head}{kept}{rest}").replace("\\restrict aB3\n", "");
+                assert_eq!(handed(&unended, options(), size), expected, "{size}");
+            }
+        }
     }
 
     #[test]

@@ -161,7 +161,14 @@ fn runs_with_different_state_folders_exclude_each_other_in_the_database() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("runs");
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let says_so = || {
+        let logs = world.names("logs/night").into_iter().map(|run| world.path(&format!("logs/night/{run}/run.log")));
+        logs.filter_map(|log| std::fs::read_to_string(log).ok()).any(|log| log.contains("waiting for the lock in"))
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(50);
+    while !says_so() && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
     holder.let_go();
     crate::world::Run::from(first.wait_with_output().expect("it ends")).ends(0);
     crate::world::Run::from(second.wait_with_output().expect("it ends")).ends(0).says("waiting for the lock in");

@@ -17,6 +17,7 @@ mod nightly;
 mod path_names;
 mod pg_dump;
 mod pipes;
+mod pooler;
 mod progress;
 mod proof;
 mod retention;

@@ -183,6 +183,48 @@ fn a_newer_pg_dump_serves_an_older_server() {
 }
 
 #[test]
+fn a_dump_by_a_newer_pg_dump_goes_back_into_the_older_server_as_sql_alone() {
+    if server_major() >= 17 {
+        // Its own `pg_restore` reads and restores such dumps.
+        return;
+    }
+    let world = World::with_database();
+    world.sql("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 100) g");
+    let newest = program("pg_dump", 18);
+    let refused = format!("cannot be restored into a server of version {}", server_major());
+    let run = |arguments: &[&str]| -> Run {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(newest.parent().expect("a folder").to_path_buf()).chain(std::env::split_paths(&path));
+        let mut command = world.runplan();
+        command.env("PATH", std::env::join_paths(all).expect("a path")).env("RUNPLAN_ZIP_PASSWORD", PASSWORD);
+        command.args(arguments).output().expect("the binary runs").into()
+    };
+    for format in ["plain", "custom"] {
+        let plan = format!(
+            "version: 1\nname: {format}\nlogs: {{ dir: logs }}\nsecrets: {{ zip: {{ env: TEST_ZIP }} }}\nsteps:\n  - {{ id: dump, uses: pg_dump, timeout: 1h, with: {{ format: {format}, program: {}, archive: {{ path: out/{format}.zip, password: '${{{{ secrets.zip }}}}' }} }} }}\n",
+            newest.display()
+        );
+        world.write("plan.yaml", plan);
+        let name = format!("{}_{format}", world.db());
+        let archive = format!("out/{format}.zip");
+        let restore = ["restore", &archive, "--into", &name, "--create"];
+        if format == "plain" {
+            run(&["doctor", "plan.yaml"]).ends(0).never_says(&refused);
+            run(&["plan.yaml"]).ends(0).never_says(&refused);
+            let again = run(&restore);
+            let _restored = Restored(name.clone());
+            again.ends(0).says("1 tables with 100 rows are there");
+        } else {
+            run(&["doctor", "plan.yaml"]).ends(0).says(&refused).says("or use `format: plain`");
+            run(&["plan.yaml"]).ends(0).says(&refused);
+            run(&restore).ends(1).says("sets `transaction_timeout`");
+            let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'");
+            assert_eq!(psql("postgres", &there), "0", "nothing is left of it");
+        }
+    }
+}
+
+#[test]
 fn an_older_pg_dump_is_refused_before_it_writes() {
     let refused = |run: Run, old: u32, server: u32| {
         println!("pg_dump {old}, server {server}");

@@ -107,7 +107,7 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     let (format, depth) = (params.format, params.evidence);
     let session = session::settings(&client, &extra_digits).await?;
     let measuring = Measuring { depth, session, cross_check: params.cross_check, allow_empty: params.allow_empty };
-    let placed = params.program.is_none() && postgres::is_distributed(argv[0].as_ref());
+    let placed = params.program.is_none() && postgres::distributed_major(argv[0].as_ref()).is_some();
     Ok(Work { argv, placed, globals, format, target, database, server, total, measuring, manner })
 }
 
@@ -156,10 +156,37 @@ pub fn program(look: &Look, params: &Params, server: u32) -> Result<String, Step
 /// # Errors
 /// It is older.
 pub async fn fits(touch: &Touch, work: &Work) -> Result<(), StepError> {
-    if work.placed {
-        return Ok(());
+    let (program, server) = (&work.argv[0], &work.server);
+    let dumper = match work.placed {
+        true => postgres::distributed_major(program.as_ref()),
+        false => {
+            let number = version(&Probe::of(touch), program, &server.version, server.major).await?;
+            postgres::numbers(&number).first().copied()
+        }
+    };
+    if let Some(text) = dumper.and_then(|dumper| one_way(dumper, server.major, work.format)) {
+        touch.log().warn(format!("{text}; {}", one_way_hint(server.major)));
     }
-    version(&Probe::of(touch), &work.argv[0], &work.server.version, work.server.major).await.map(drop)
+    Ok(())
+}
+
+/// The first version whose archives no server before it takes: its `pg_restore` alone reads them, and that sets
+/// `transaction_timeout`.
+const ONE_WAY: u32 = 17;
+
+/// Whether a dump cannot be restored into a server of the version that it comes from.
+pub fn one_way(dumper: u32, server: u32, format: Format) -> Option<String> {
+    (format != Format::Plain && dumper >= ONE_WAY && server < ONE_WAY).then(|| {
+        format!(
+            "a dump by `pg_dump` {dumper} cannot be restored into a server of version {server} like this one, only into \
+             {ONE_WAY} or newer"
+        )
+    })
+}
+
+/// What to do about it.
+pub fn one_way_hint(server: u32) -> String {
+    format!("install the client programs of PostgreSQL {server} (postgresql-client-{server}), or use `format: plain`")
 }
 
 /// The version of a `pg_dump`. One that is older than the server cannot dump it (PostgreSQL manual, pg_dump, "Notes").

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::decide::{missed, program, version};
+use super::decide::{missed, one_way, one_way_hint, program, version};
 use super::rights::rights;
 use super::room::{self, Room};
 use super::{Params, Target};
@@ -86,13 +86,22 @@ pub async fn probe(params: Params, probe: &Probe) -> Vec<Check> {
     let (_, Some(server)) = postgres::meet(look, &database).await else { return Vec::new() };
     let Ok(found) = program(look, &params, server.major) else { return Vec::new() };
     // What is missing is said without asking it.
-    if postgres::is_distributed(found.as_ref()) || process::locate(look, &found, &look.env, None).is_none() {
+    if process::locate(look, &found, &look.env, None).is_none() {
         return Vec::new();
     }
-    vec![match version(probe, &found, &server.version, server.major).await {
-        Ok(number) => Check::ok(Area::Program, format!("`{found}`: version {number}")),
-        Err(error) => Check::failed(Area::Program, &error).in_vain(),
-    }]
+    let (mut checks, dumper) = match postgres::distributed_major(found.as_ref()) {
+        Some(major) => (Vec::new(), Some(major)),
+        None => match version(probe, &found, &server.version, server.major).await {
+            Ok(number) => {
+                let major = postgres::numbers(&number).first().copied();
+                (vec![Check::ok(Area::Program, format!("`{found}`: version {number}"))], major)
+            }
+            Err(error) => return vec![Check::failed(Area::Program, &error).in_vain()],
+        },
+    };
+    let text = dumper.and_then(|dumper| one_way(dumper, server.major, params.format));
+    checks.extend(text.map(|text| Check::warning(Area::Program, text).hint(one_way_hint(server.major))));
+    checks
 }
 
 async fn size(client: &Client) -> Option<u64> {

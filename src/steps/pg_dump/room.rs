@@ -101,10 +101,11 @@ impl Room {
                 }
             }
             (None, Some(size)) if self.free < size => {
-                let said = format!("{free} free, no archive to go by, and the database has {}", Size(size));
+                let said =
+                    format!("{free} free, no earlier archive to compare with, and the database has {}", Size(size));
                 (Verdict::Warning, false, said)
             }
-            (None, _) => (Verdict::Ok, false, format!("{free} free, and no archive to go by")),
+            (None, _) => (Verdict::Ok, false, format!("{free} free, and no earlier archive to compare with")),
         };
         let (expected, dump) = (self.last.map(|l| l.bytes), self.last.map(|l| l.dump));
         Outlook { verdict, text: format!("folder `{dir}`: {said}"), in_vain, expected, dump }
