@@ -62,7 +62,7 @@ fn brief(value: &serde_json::Value) -> String {
     let text = match value {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Array(items) if items.len() > 3 || items.iter().any(serde_json::Value::is_object) => {
-            format!("{} items", items.len())
+            format!("{} item{}", items.len(), if items.len() == 1 { "" } else { "s" })
         }
         other => other.to_string(),
     };

@@ -176,7 +176,12 @@ fn of_secrets(request: &Request, aim: &Aim, fetched: &Fetched) -> Vec<Check> {
         Missing::of(aim.checked.plan(), &fetched.problems, &request.env);
     let doubts = fetched.warnings.iter().cloned().chain(by_nobody).chain(by_handlers);
     let warnings = doubts.map(|w| Check::warning(Area::Secret, w));
-    let missing = by_steps.into_iter().map(|p| Check::problem(Area::Secret, p));
+    let missing = by_steps.into_iter().map(|problem| match problem.ends_with("is not set") {
+        true => Check::problem(Area::Secret, problem).hint(
+            "set it where the plan is started: `export` in a shell, a line of the crontab, `EnvironmentFile` in systemd",
+        ),
+        false => Check::problem(Area::Secret, problem),
+    });
     there.chain(warnings).chain(missing).collect()
 }
 

@@ -21,7 +21,12 @@ fn the_main_job_is_written_validates_and_runs_whole() {
     for next in ["runplan doctor meu-plano.yaml", "runplan -n meu-plano.yaml", "runplan restore --plan", "30 1 * * *"] {
         assert!(init.out.contains(next), "{next}: {}", init.said);
     }
+    // Cron has neither the variables of this shell nor, for all to read, its password.
+    let variable = |name: &str| std::env::var(name).expect("run `tests/sandbox cargo test`");
+    assert!(init.out.contains(&format!("\n  PGPORT={}\n", variable("PGPORT"))), "{}", init.said);
+    assert!(init.out.contains("~/.pgpass") && !init.out.contains(&variable("PGPASSWORD")), "{}", init.said);
     let plan = written(&world, "meu-plano.yaml");
+    assert!(plan.contains("  keep: 14 "), "old logs go: {plan}");
     assert!(plan.starts_with("# yaml-language-server: $schema=runplan.schema.json\n"), "{plan}");
     assert!(plan.contains("\nname: meu-plano\n") && plan.contains(&world.path("arquivos").display().to_string()));
     let schema: serde_json::Value = serde_json::from_str(&written(&world, "runplan.schema.json")).expect("a schema");

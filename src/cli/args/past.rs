@@ -36,7 +36,7 @@ pub struct HistoryArgs {
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// The id of a run, as `runplan history` lists them, the beginning of one, or `last`; or the folder of a run
-    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    #[arg(value_name = "RUN", default_value = "last", value_hint = ValueHint::DirPath)]
     pub run: String,
     /// A plan file, whose `logs.dir` says where its runs are, or the name of a plan; without one, every plan that keeps its
     /// runs in the user's state folder

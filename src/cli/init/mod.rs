@@ -259,7 +259,7 @@ fn next_steps(template: &Template, args: &InitArgs, path: &Path) -> String {
         return out + &format!("next: `runplan doctor {file}`, then `runplan -n {file}` shows what it would do\n");
     }
     out += "\nnext:\n";
-    out += "  read -rs RUNPLAN_ZIP_PASSWORD && export RUNPLAN_ZIP_PASSWORD   # the password of the archives\n";
+    out += "  read -rs RUNPLAN_ZIP_PASSWORD && export RUNPLAN_ZIP_PASSWORD   # the password of the archives, not shown while you type\n";
     if args.mail_user.is_some() {
         out += "  read -rs RUNPLAN_SMTP_PASSWORD && export RUNPLAN_SMTP_PASSWORD   # that of the mail server\n";
     }
@@ -274,15 +274,34 @@ fn next_steps(template: &Template, args: &InitArgs, path: &Path) -> String {
     ] {
         out += &format!("  {command}   # {about}\n");
     }
-    let program = std::env::current_exe().map_or_else(|_| "runplan".to_owned(), |p| p.to_string_lossy().into_owned());
-    let full = absolute(path);
-    out += &format!(
-        "each night (crontab -e), with RUNPLAN_ZIP_PASSWORD=… on a line of its own above:\n  30 1 * * *  {} -q {}\n",
-        shell_word(&program),
-        shell_word(&full)
-    );
+    out += &crontab(args, path);
     if args.mail.is_none() {
         out += "nobody hears of a failure unless the plan has `on_failure`: `--mail ADDRESS` writes it\n";
+    }
+    out
+}
+
+/// The settings of a database that a shell may have and cron does not.
+const OF_SHELL: [&str; 6] = ["PGHOST", "PGPORT", "PGUSER", "PGSSLMODE", "PGSSLROOTCERT", "PGPASSFILE"];
+
+/// The lines for cron, which starts a run without the variables of this shell.
+fn crontab(args: &InitArgs, path: &Path) -> String {
+    let mut out = "each night, by these lines in `crontab -e`; cron has no variables of this shell:\n".to_owned();
+    out += "  RUNPLAN_ZIP_PASSWORD=…\n";
+    if args.mail_user.is_some() {
+        out += "  RUNPLAN_SMTP_PASSWORD=…\n";
+    }
+    for name in OF_SHELL {
+        let value = std::env::var(name).ok().filter(|v| !v.is_empty() && !v.chars().any(char::is_control));
+        if let Some(value) = value {
+            out += &format!("  {name}={value}\n");
+        }
+    }
+    let program = std::env::current_exe().map_or_else(|_| "runplan".to_owned(), |p| p.to_string_lossy().into_owned());
+    out += &format!("  30 1 * * *  {} -q {}\n", shell_word(&program), shell_word(&absolute(path)));
+    if std::env::var_os("PGPASSWORD").is_some() {
+        out +=
+            "the password of the database: put it into ~/.pgpass (mode 600), as `host:port:database:user:password`\n";
     }
     out
 }

@@ -51,6 +51,7 @@ impl Nightly {
             "\ndatabase:                     # host, port, user: as here, else from PGHOST and its like, then ~/.pgpass\n  dbname: {}\n\n",
             quoted(&self.database)
         );
+        out += LOGS;
         let _ = write!(out, "vars:\n  backup_dir: {}   # where the archives are\n", quoted(&self.to));
         if let Some(copy) = &self.copy {
             let _ = writeln!(out, "  copy_dir: {}   # the second folder: better another disk or machine", quoted(copy));
@@ -115,6 +116,12 @@ const SECRETS: &str = "\
 secrets:                      # where each value comes from, never the value; `file: /etc/runplan/zip` works too
   # At least five random words, kept where a loss of this machine does not take them: without them no archive opens.
   zip_password: { env: RUNPLAN_ZIP_PASSWORD }
+";
+
+const LOGS: &str = "\
+logs:                         # in ~/.local/state/runplan/logs; `dir: logs` puts them beside this plan
+  keep: 14                    # so many runs keep theirs; older logs are removed after a good run
+
 ";
 
 const STEPS: &str = "

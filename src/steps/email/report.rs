@@ -75,7 +75,13 @@ fn pairs(facts: &RunFacts) -> Vec<(&'static str, String)> {
     }
     // What is there already, whatever failed after it.
     let made = facts.steps.iter().filter(|s| s.status == Status::Ok).filter_map(|s| Some((s, s.made.as_ref()?)));
+    let mut named = Vec::new();
     for (step, (path, bytes)) in made {
+        // A step that read an archive names it, too.
+        if named.contains(&path) {
+            continue;
+        }
+        named.push(path);
         let size = bytes.map(|b| format!(", {}", Size(b))).unwrap_or_default();
         pairs.push(("Made", format!("{path}{size} (by {})", step.label)));
     }
@@ -214,7 +220,7 @@ mod tests {
             attempts: 2,
             error: error.map(str::to_owned),
             done_by: None,
-            made: (label == "vacuum").then(|| ("/backups/a.zip".to_owned(), Some(3 << 20))),
+            made: matches!(label, "vacuum" | "check").then(|| ("/backups/a.zip".to_owned(), Some(3 << 20))),
         };
         RunFacts {
             plan: "nightly".to_owned(),
@@ -236,6 +242,7 @@ mod tests {
             }),
             steps: Arc::new(vec![
                 step("vacuum", Status::Ok, None),
+                step("check", Status::Ok, None),
                 step("dump", Status::Failed, Some("exit status 1: <b>")),
                 step("steps[2] (copy)", Status::Skipped, None),
             ]),
@@ -259,6 +266,7 @@ mod tests {
                     Log       /logs/run.log\n\nAttachments\n\n  not attached: `x`\n\nSteps\n\n\
                     \x20 Step              Status    Time  Error\n\
                     \x20 vacuum (command)  ok       1.2 s\n\
+                    \x20 check (command)   ok       1.2 s\n\
                     \x20 dump (command)    failed   1.2 s  attempt 2: exit status 1: <b>\n\
                     \x20 steps[2] (copy)   skipped\n\nThe end of the log\n\n  line 30\n";
         assert!(text.starts_with(head), "{text}");
