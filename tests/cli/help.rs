@@ -70,9 +70,9 @@ fn the_manual_is_shown_by_topic_and_written_as_man_pages() {
         // Bold is a character, a backspace, and the character again.
         let page = mandoc(&["-T", "utf8", "-O", "width=200"], &page).chars().fold(String::new(), |mut text, c| {
             if c == '\u{8}' {
-                drop(text.pop())
+                text.pop();
             } else {
-                text.push(c)
+                text.push(c);
             }
             text
         });
