@@ -72,6 +72,10 @@ fn every_statement_names_the_systems_objects_in_full() {
     for file in files {
         let name = file.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
         let text = std::fs::read_to_string(&file).expect("a source");
+        // Tests ask what they made themselves.
+        if name.contains("/tests/") || name.ends_with("/tests.rs") {
+            continue;
+        }
         qualified += text.matches("pg_catalog.pg_").count();
         for (number, line) in text.lines().enumerate() {
             found.extend(unqualified(line).into_iter().map(|what| format!("{name}:{}: `{what}`", number + 1)));

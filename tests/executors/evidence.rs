@@ -213,6 +213,29 @@ fn rows_that_an_extension_brings_along_are_no_difference() {
 }
 
 #[test]
+fn rows_that_pg_dump_leaves_to_an_extension_are_warned_of() {
+    let world = World::with_database();
+    world.sql(
+        "CREATE EXTENSION citext; CREATE TABLE config (id int); CREATE TABLE empty (id serial); CREATE TABLE orders (id int); \
+         INSERT INTO config VALUES (1); INSERT INTO orders VALUES (1); ALTER EXTENSION citext ADD TABLE config; \
+         ALTER EXTENSION citext ADD TABLE empty; ALTER EXTENSION citext ADD TABLE orders; \
+         UPDATE pg_catalog.pg_extension SET extconfig = ARRAY['config'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'citext'; \
+         CREATE TABLE other (id int); ANALYZE",
+    );
+    let says =
+        "are not its configuration; a restore has those that CREATE EXTENSION makes: `public.orders` (of `citext`)";
+    let run = dump(&world, "format: custom").ends(0).says(says).says("ALTER EXTENSION … DROP TABLE");
+    run.never_says("public.empty").never_says("public.config`");
+    runplan(&world, &["doctor", "plan.yaml"]).says(says);
+    // What is left out knowingly, or is not asked for, is nothing to warn of.
+    for with in ["format: custom, exclude_tables: [orders]", "format: custom, tables: [other]"] {
+        dump(&world, with).ends(0).never_says("CREATE EXTENSION makes");
+    }
+    world.sql("ALTER EXTENSION citext DROP TABLE orders");
+    dump(&world, "format: custom").ends(0).never_says("CREATE EXTENSION makes");
+}
+
+#[test]
 fn what_cannot_be_measured_is_named_and_never_counted_as_nothing() {
     let _alone = alone();
     let world = World::with_database();

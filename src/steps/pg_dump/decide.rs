@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 
 use super::manner::Manner;
+use super::members;
 use super::options::owned;
 use super::room::{self, Room};
 use super::{Format, Measuring, Params, Target, Work, session};
@@ -50,6 +51,10 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
     }
     match missed(&client, &params).await {
         Ok(missed) => missed.into_iter().for_each(|text| look.log.warn(text)),
+        Err(error) => look.log.warn(error.to_string()),
+    }
+    match members::left_out(&params, &client).await {
+        Ok(text) => text.into_iter().for_each(|text| look.log.warn(format!("{text}; {}", members::HINT))),
         Err(error) => look.log.warn(error.to_string()),
     }
     let outlooks = Room::outlooks(look, &target, params.format, database.dbname.as_deref(), server.size);

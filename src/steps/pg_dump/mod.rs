@@ -6,6 +6,7 @@ mod decide;
 mod folder;
 mod manner;
 mod measure;
+mod members;
 mod options;
 mod preflight;
 mod rights;

@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 
 use super::decide::{missed, one_way, one_way_hint, program, version};
+use super::members;
 use super::rights::rights;
 use super::room::{self, Room};
 use super::{Params, Target};
@@ -70,6 +71,10 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
         match missed(&server.client, &params).await {
             Ok(missed) => seen.checks.extend(missed.into_iter().map(|text| Check::problem(Area::Parameters, text))),
             Err(error) => seen.checks.push(Check::warning(Area::Parameters, error.what)),
+        }
+        match members::left_out(&params, &server.client).await {
+            Ok(text) => seen.checks.extend(text.map(|t| Check::warning(Area::Object, t).hint(members::HINT))),
+            Err(error) => seen.checks.push(Check::warning(Area::Object, error.what)),
         }
         match rights(&params, server, &database).await {
             Ok(checks) => seen.checks.extend(checks),

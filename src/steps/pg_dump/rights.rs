@@ -89,7 +89,7 @@ pub async fn rights(params: &Params, server: &Server, database: &Settings) -> Re
 }
 
 /// How many things of a kind are named.
-const NAMED: usize = 10;
+pub const NAMED: usize = 10;
 
 /// The large objects that are dumped and may not be read; none when there are none.
 ///
@@ -128,7 +128,7 @@ fn list(all: &[Obstacle]) -> String {
 }
 
 /// The first few, and how many more there are.
-fn few(first: &[String], all: usize) -> String {
+pub fn few(first: &[String], all: usize) -> String {
     let more = all - first.len();
     let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{rest}", first.join(", "))
