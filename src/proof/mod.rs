@@ -24,7 +24,7 @@ pub use cluster::Cluster;
 pub use preflight::{Into, foresee, foresee_cluster, probe_confinement};
 pub use record::write_record;
 pub use reread::Compared;
-pub use restore::{Restored, restore, there};
+pub use restore::{Restored, name_create, restore, there};
 pub use source::Source;
 pub use target::{Target, one};
 pub use trust::require_ordinary_role_on;

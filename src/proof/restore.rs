@@ -190,15 +190,20 @@ async fn job(touch: &Touch, target: &Target, argv: Vec<String>, unpacked: Option
     Ok(Job { argv, env, confined: Some(Confined { confinement, view }), ..Job::default() })
 }
 
-/// A session with the database, which may be restored into, and the program that does it.
-async fn prepare(touch: &Touch, source: &Source, target: &Target) -> Result<(Client, Restorer), StepError> {
-    let manifest = &source.manifest;
-    let client = postgres::connect(touch.look(), &target.database).await.map_err(|error| match &error.hint {
+/// An error that says, of a database that does not exist, how to have it created.
+pub fn name_create(error: StepError) -> StepError {
+    match &error.hint {
         Some(hint) if hint == postgres::CHECK_DBNAME => {
             error.hint("check the name, or have the database created: `--create` (`create: true`)")
         }
         _ => error,
-    })?;
+    }
+}
+
+/// A session with the database, which may be restored into, and the program that does it.
+async fn prepare(touch: &Touch, source: &Source, target: &Target) -> Result<(Client, Restorer), StepError> {
+    let manifest = &source.manifest;
+    let client = postgres::connect(touch.look(), &target.database).await.map_err(name_create)?;
     if target.confinement.is_none() {
         trust::announce(touch, &client, &target.database).await?;
     }

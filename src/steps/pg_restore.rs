@@ -152,7 +152,7 @@ impl Step for PgRestore {
         // A database that is yet to be made has nobody to exclude.
         let _hold = match work.target.create {
             true => None,
-            false => Some(postgres::hold(touch, &work.target.database).await?),
+            false => Some(postgres::hold(touch, &work.target.database).await.map_err(proof::name_create)?),
         };
         let restored = proof::restore(touch, &source, &work.target).await?;
         touch
