@@ -250,16 +250,19 @@ impl<S> Watched<S> {
 
     /// Judges what was read: `new` is where in the buffer it begins. Only whole heads are handed on, so that an error can
     /// take the place of one.
-    fn judge(&mut self, buf: &mut ReadBuf<'_>, new: usize) -> Result<(), Refused> {
+    fn judge(&mut self, buf: &mut ReadBuf<'_>, before: usize, new: usize) -> Result<(), Refused> {
         match self.see(&buf.filled()[new..])? {
             None => {
                 let end = buf.filled().len();
-                let keep = end.saturating_sub(self.messages.begun());
+                let keep = end.saturating_sub(self.messages.begun()).max(before);
                 self.held.extend_from_slice(&buf.filled()[keep..]);
                 buf.set_filled(keep);
             }
             Some((read, why)) => {
                 let head = (new + read).checked_sub(self.messages.whole()).ok_or_else(|| Refused(why.clone()))?;
+                if head < before {
+                    return Err(Refused(why));
+                }
                 buf.set_filled(head);
                 self.last_words = Some(error_message(&why));
                 self.say_last(buf);
@@ -281,8 +284,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         }
         let before = buf.filled().len();
         loop {
-            if buf.remaining() <= this.held.len() {
-                return Poll::Ready(Err(io::Error::other("a message is read in pieces that are too small")));
+            if !this.held.is_empty() && buf.remaining() <= this.held.len() {
+                // No room for more: the head goes on in pieces, and no error can take its place then.
+                let count = buf.remaining();
+                buf.put_slice(&this.held[..count]);
+                this.held.drain(..count);
+                return Poll::Ready(Ok(()));
             }
             buf.put_slice(&this.held);
             let new = buf.filled().len();
@@ -295,7 +302,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             if buf.filled().len() == new {
                 return read;
             }
-            if let Err(refused) = this.judge(buf, new) {
+            if let Err(refused) = this.judge(buf, before, new) {
                 buf.set_filled(before);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, refused)));
             }
