@@ -457,4 +457,36 @@ mod tests {
         stream.read_to_end(&mut heard).await.expect("it ends");
         assert_eq!(heard, good[..good.len() - 4]);
     }
+
+    #[tokio::test]
+    async fn whatever_room_the_reader_has_it_gets_every_byte() {
+        use tokio::io::AsyncReadExt;
+        let rows = b"D\0\0\0\x0csome rowC\0\0\0\x04".repeat(50);
+        let good = [request(10, b"SCRAM\0\0"), request(OK, b""), b"Z\0\0\0\x05I".to_vec(), rows].concat();
+        for room in 1..40 {
+            for size in [1, 2, 3, 5, 7, 64, 4096] {
+                let reader = slowly(&good, size);
+                let mut stream = Watched::new(reader, Rule::default(), Asked::nothing(), Limits::CATALOG, false);
+                let mut heard = Vec::new();
+                let mut buffer = vec![0; room];
+                loop {
+                    let count = stream.read(&mut buffer).await.expect("it reads");
+                    if count == 0 {
+                        break;
+                    }
+                    heard.extend_from_slice(&buffer[..count]);
+                }
+                assert_eq!(heard, good, "{room} {size}");
+            }
+        }
+    }
+    fn slowly(bytes: &[u8], size: usize) -> tokio::io::DuplexStream {
+        use tokio::io::AsyncWriteExt;
+        let (near, mut far) = tokio::io::duplex(size);
+        let bytes = bytes.to_vec();
+        tokio::spawn(async move {
+            let _ = far.write_all(&bytes).await;
+        });
+        near
+    }
 }
