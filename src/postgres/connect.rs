@@ -63,9 +63,9 @@ impl Settings {
         put("PGCONNECT_TIMEOUT", self.connect_timeout.map(|t| t.0.as_secs().max(1).to_string()));
         put("PGAPPNAME", Some("runplan".to_owned()));
         // What our own session refuses, libpq refuses too, from version 16 on; an older one is only started after ours.
-        let clear_text = rules(self.sslmode.unwrap_or_default(), self.is_here(), base).1.no_clear_text;
-        let refuse = clear_text.then(|| "!password".to_owned());
-        put("PGREQUIREAUTH", base.get("PGREQUIREAUTH").cloned().or(refuse));
+        let rule = rules(self, self.is_here(), base).1;
+        let refuse = rule.no_clear_text.then(|| "!password".to_owned());
+        put("PGREQUIREAUTH", rule.required.or(refuse));
         // What the program says is looked through for failures that pass, and those are known in one language.
         put("LC_MESSAGES", Some("C".to_owned()));
         env
@@ -164,8 +164,10 @@ impl Way {
 
 /// What must not be answered outside of TLS and within it: a password is only sent as it is where nobody else can listen,
 /// on this machine or over TLS that `sslmode` demands.
-fn rules(mode: SslMode, local: bool, env: &Env) -> (Rule, Rule) {
-    let required = env.get("PGREQUIREAUTH").cloned();
+fn rules(settings: &Settings, local: bool, env: &Env) -> (Rule, Rule) {
+    // A throwaway server of our own is known by its user id and asks for nothing, whatever the user demands of others.
+    let required = env.get("PGREQUIREAUTH").filter(|_| settings.peer.is_none()).cloned();
+    let mode = settings.sslmode.unwrap_or_default();
     let demanded = !matches!(mode, SslMode::Disable | SslMode::Prefer);
     let rule = |no_clear_text| Rule { no_clear_text, required: required.clone() };
     (rule(!local), rule(!(local || demanded)))
@@ -271,7 +273,7 @@ async fn reach(
         });
         // The name that TLS is made out for.
         config.host(&host);
-        let rules = rules(mode, address.is_local(), env);
+        let rules = rules(settings, address.is_local(), env);
         let negotiates = mode != SslMode::Disable;
         let limits = purpose.limits();
         let way = Way { address, host: host.clone(), tls: tls.clone(), rules, negotiates, limits, peer: settings.peer };

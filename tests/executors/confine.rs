@@ -322,3 +322,17 @@ fn a_link_in_place_of_the_socket_leads_to_no_other_server() {
     }
     assert!(!String::from_utf8_lossy(&heard).contains("canary") && left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn what_the_user_demands_of_servers_does_not_shut_out_the_cluster() {
+    let world = World::with_database();
+    world.sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
+    world.write("plan.yaml", format!("version: 1\nname: demands\n{}", plan(&format!("{DUMP}{}", check("")))));
+    let demand = |how: &str| {
+        let run = world.runplan().arg("plan.yaml").env("PGREQUIREAUTH", how).output();
+        Run::from(run.expect("the binary runs"))
+    };
+    demand("scram-sha-256").ends(0).says("were restored");
+    std::fs::remove_dir_all(world.path("out")).expect("a folder");
+    demand("none").ends(1).says("`PGREQUIREAUTH` is `none`");
+}
