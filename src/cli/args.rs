@@ -11,7 +11,7 @@ use crate::report::Target;
 pub use past::{HistoryArgs, LogsArgs, ResumeArgs, StatusArgs, StatusFormat};
 
 /// What somebody new does first.
-const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write the main job for a database\n  runplan doctor nightly.yaml  check what it needs\n  runplan -n nightly.yaml      show what it would do\n  runplan nightly.yaml         run it\n\n`runplan help` lists the topics of the manual.";
+const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write a plan for a database\n  runplan doctor nightly.yaml  check what it needs\n  runplan -n nightly.yaml      show what it would do\n  runplan nightly.yaml         run it\n\n`runplan help` lists the topics of the manual.";
 
 /// Encrypted, verified PostgreSQL backups and rule-driven VACUUM from one plan file.
 ///
@@ -19,9 +19,9 @@ const FIRST: &str = "First steps:\n  runplan init nightly.yaml    write the main
 ///
 /// Progress and logs go to standard error, results to standard output.
 ///
-/// Exit codes: 0 done; 1 a step or a target failed; 2 wrong command line; 69 none of the plan's targets could be reached; 73 a log, report or state file could not be written; 75 another run
-/// holds the lock; 77 a secret or a permission is missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143
-/// terminated.
+/// Exit codes: 0 done; 1 a step or a target failed; 2 wrong command line; 69 none of the plan's targets could be reached;
+/// 73 a log, report or state file could not be written; 75 another run holds the lock; 77 a secret or a permission is
+/// missing; 78 the plan is not valid; 124 the plan's timeout passed; 130 interrupted; 143 terminated.
 #[derive(Debug, Parser)]
 #[command(name = "runplan", version, max_term_width = 120, after_help = FIRST)]
 #[command(disable_help_subcommand = true)]
@@ -41,10 +41,10 @@ const GLOBAL: &str = "Global options";
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Say more: also what executors note as detail
+    /// Print more: also the details that executors report
     #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = GLOBAL)]
     pub verbose: bool,
-    /// Say less: only warnings and the end
+    /// Print less: only warnings and the result
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
     /// When to use colour; `auto` honours NO_COLOR and CLICOLOR_FORCE
@@ -67,53 +67,51 @@ pub enum Command {
         after_help = "Examples:\n  runplan run nightly.yaml -n\n  runplan run nightly.yaml -p keep=7 --only dump,verify"
     )]
     Run(RunArgs),
-    /// Go on where a failed run stopped
+    /// Resume a failed or interrupted run
     ///
-    /// The steps of that run that ended well are not done again: later steps read their outputs from its journal. Those that
-    /// failed, were stopped or never began are run now, and one that its `when` skipped is decided anew. It is a run of its
-    /// own, with an id, a log and handlers, and says which one it goes on with. Without RUN it is the last run there is.
+    /// Steps that ended well are not done again; their outputs are read from the journal. Steps that failed, were cancelled
+    /// or never started are run, and a step that its `when` skipped is decided again. Targets that ended well are not run
+    /// again. The resumed run is a run of its own, with an id, a log and handlers. Without RUN the last run is resumed.
     ///
-    /// What must be as it was: the plan (see `--changed`), the database that it means, and the archives that were made;
-    /// they must be there, with their size and their record, and with their SHA-256 if they were written to since, or
-    /// nothing is begun. Parameters, steps and targets are those of the run. Where an archive is taken over, `vars` are
-    /// what they were, also those that read `run.id`; `run` itself is always the new run. Secrets and variables of the
-    /// environment are read anew, and must be set. Targets that ended well are not run again. A run that was killed can be
-    /// gone on with; one that ended well leaves nothing to do (exit code 0).
+    /// Parameters, chosen steps and targets are those of the earlier run. The plan (see `--changed`) and its database must
+    /// be the same. The archives that were made must still be there, with their size and their record; one that was
+    /// written to since must have its SHA-256. Otherwise nothing is started. When an archive is reused, `vars` keep their
+    /// earlier values. Secrets and variables of the environment are read again, and must be set.
     ///
-    /// With `--changed` steps are taken over as far as the plan is still the same, each by its id and executor; all that
-    /// follows the first one that differs is done again.
+    /// With `--changed`, steps are reused up to the first one that has changed; that one and all later ones are run.
     ///
-    /// For `runplan status` it is good when all that was left is done, and as old as the run it goes on with.
+    /// A killed run can be resumed. A run that ended well leaves nothing to do (exit code 0). For `runplan status`, a
+    /// resumed run is as old as the run that it resumes.
     ///
-    /// Exit codes: as those of a run; 2 also when the run cannot be gone on with, 75 also while it goes on.
+    /// Exit codes: as those of a run; 2 also when the run cannot be resumed; 75 also while it is still running.
     #[command(after_help = "Examples:\n  runplan resume\n  runplan resume --plan nightly.yaml -n")]
     Resume(ResumeArgs),
     /// Check plans without running them
     #[command(after_help = "Example:\n  runplan validate --deny-warnings plans/")]
     Validate(ValidateArgs),
-    /// Look at everything that a run of a plan will need, and change nothing
+    /// Check everything that a run of a plan needs, and change nothing
     ///
-    /// Tools and their versions, connections and rights, folders and free space, secrets, the mail server, the clock: every
-    /// problem at once. It fetches the plan's secrets as a run does, those of a `command` too, logs in to databases and
-    /// mail servers, and has `pg_dump` say its version. It starts no step and sends, writes and removes nothing.
+    /// It checks programs and their versions, connections and privileges, folders and free space, secrets, the mail server
+    /// and the clock, and reports every problem at once. It fetches the plan's secrets as a run does, also those of a
+    /// `command`, and logs in to databases and mail servers. It starts no step, and sends, writes and removes nothing.
     ///
-    /// What of it is cheap stands before the first step of every run, as warnings. A run stops there only when a dump
-    /// cannot be made (no right to read, a tool that is missing or too old, a folder that cannot be written, room for not
-    /// even half of the last archive) and nothing of use is made before it.
+    /// Every run starts with the cheap checks, and reports them as warnings. It stops there only when a dump cannot be made
+    /// (no privilege to read, a program that is missing or too old, a folder that cannot be written, no room) and no step
+    /// before the dump is useful by itself.
     ///
-    /// Exit codes: 0 all is well, or nothing but warnings; 1 a problem; 2 wrong command line; 77 a secret or a permission
-    /// is missing; 78 the plan is not valid.
+    /// Exit codes: 0 no problem, or warnings only; 1 a problem; 2 wrong command line; 77 a secret or a permission is
+    /// missing; 78 the plan is not valid.
     #[command(after_help = "Example:\n  runplan doctor nightly.yaml")]
     Doctor(DoctorArgs),
-    /// Say what a finding's code means, with an example of wrong and right
+    /// Explain the code of a finding, with a wrong and a right example
     #[command(after_help = "Example:\n  runplan explain RP0102")]
     Explain(ExplainArgs),
-    /// Write a first plan that validates, and say what to do next
+    /// Write a plan to start from, and say what to do next
     #[command(
         after_help = "Example:\n  runplan init nightly.yaml --database app --to /var/backups/app --copy /mnt/share/app --mail dba@example.org"
     )]
     Init(InitArgs),
-    /// Show the effective plan, each value with where it came from
+    /// Show the effective plan, and where each value came from
     #[command(after_help = "Example:\n  runplan show --resolved nightly.yaml")]
     Show(ShowArgs),
     /// Print the JSON Schema of plans, for editors
@@ -124,8 +122,8 @@ pub enum Command {
     Steps(StepsArgs),
     /// List past runs, the newest last
     ///
-    /// A run is `ok`, `warning` (done, with failures that the plan allows), `failed`, `running`, or `killed`: it has no
-    /// closing event, and its process is gone. Dry runs leave nothing and are not listed.
+    /// A run is `ok`, `warning` (done, with failures that the plan allows), `failed`, `running`, or `killed`: its journal has
+    /// no end, and its process is gone. Dry runs are not recorded.
     ///
     /// Exit codes: 0 done; 2 wrong command line, or runs that cannot be read; 78 the plan is not valid.
     #[command(after_help = "Example:\n  runplan history nightly.yaml --failed")]
@@ -135,21 +133,21 @@ pub enum Command {
     /// Exit codes: 0 done; 2 wrong command line: no such run, or more than one; 78 the plan is not valid.
     #[command(after_help = "Example:\n  runplan logs last --plan nightly.yaml")]
     Logs(LogsArgs),
-    /// Say whether the last good run of a plan is young enough, for cron, Nagios and Prometheus
+    /// Check that the last good run of a plan is young enough, for cron, Nagios and Prometheus
     ///
-    /// A good run is one that ended `ok` or `warning` and took all steps of the plan, for all targets that it selects: one
-    /// that left some out at the word of the command line (`--only`, `--skip`, `--from`, `--tags`, `--skip-tags`,
-    /// `--target`) is no proof, whereas a step that its own `when` skips is as the plan wants it. The age counts from the
-    /// end of the run, or of the one that it went on with. Dry runs leave nothing and do not count.
+    /// A good run ended `ok` or `warning` and took all steps of the plan, for all targets that the plan selects. A run with
+    /// `--only`, `--skip`, `--from`, `--tags`, `--skip-tags` or `--target` that left some out does not count; a step that
+    /// its own `when` skips does not matter. The age counts from the end of the run, or of the run that it resumed. Dry runs
+    /// do not count.
     ///
     /// Exit codes: 0 young enough; 1 too old, none, or runs that cannot be read; 2 wrong command line; 78 the plan is not
-    /// valid. To Nagios 1 is a warning; its `negate --warning=CRITICAL` makes it critical.
+    /// valid. For Nagios 1 is a warning; its `negate --warning=CRITICAL` makes it critical.
     #[command(after_help = "Example:\n  runplan status nightly.yaml --max-age 26h")]
     Status(StatusArgs),
-    /// Read archives through and say whether they are good
+    /// Read archives through, and report whether they are good
     ///
-    /// An archive whose record (`<archive>.json`) is lost is read through all the same. When nothing else is missing it is
-    /// intact, but retention does not count it and does not remove it until `--write-record` has written the record again.
+    /// An archive whose record (`<archive>.json`) is lost can be read too. If nothing else is missing it is intact, but
+    /// retention neither counts nor removes it until `--write-record` has written the record again.
     ///
     /// Exit codes: 0 all are good; 1 one is not, or its record is missing; 2 wrong command line; 77 the password is missing.
     #[command(
@@ -163,22 +161,23 @@ pub enum Command {
     Restore(RestoreArgs),
     /// List the archives of a plan, the newest first
     ///
-    /// It looks in every folder that dumps, archives of files and copies of the plan are written to, and says of each archive
-    /// when it was made, how large it is, how many rows it had and when it was read through last (`verify`, as far as the
-    /// journals of past runs tell), whether it is pinned, and where its copies are. It opens no archive and needs no password.
+    /// It lists every folder that the plan writes dumps, zip files and copies to. For each archive it shows when it was made,
+    /// its size and its rows, when it was last read through (`verify`, from the journals of past runs), whether it is
+    /// pinned, and where its copies are. It opens no archive and needs no password.
     ///
     /// Exit codes: 0 done; 2 wrong command line, or a folder that cannot be listed; 78 the plan is not valid.
     #[command(after_help = "Example:\n  runplan archives nightly.yaml")]
     Archives(ArchivesArgs),
-    /// Pin archives, so that retention leaves them alone
+    /// Pin archives, so that retention keeps them
     #[command(after_help = "Example:\n  runplan pin /var/backups/app/app-20261124T142631Z-3cfb.zip")]
     Pin(PinArgs),
-    /// Print what a shell needs to complete words
+    /// Print the completion script of a shell
     ///
-    /// In ~/.bashrc `source <(runplan completions bash)`, in ~/.zshrc behind `compinit` the same with `zsh`, in
-    /// ~/.config/fish/config.fish `runplan completions fish | source`. These ask runplan at each TAB: it knows plans, the
-    /// step ids, tags, targets and parameters of the plan on the line, and past runs. It starts and writes nothing for
-    /// that, asks no server and reads no secret. `elvish` and `powershell` know commands and flags.
+    /// Write `source <(runplan completions bash)` in ~/.bashrc, the same with `zsh` in ~/.zshrc after `compinit`, and
+    /// `runplan completions fish | source` in ~/.config/fish/config.fish. At each TAB the script asks runplan, which knows
+    /// plan files, the step ids, tags, targets and parameters of the plan on the line, and past runs. It starts and writes
+    /// nothing, connects to nothing and reads no secret. The scripts of `elvish` and `powershell` know only commands and
+    /// options.
     #[command(after_help = "Example:\n  source <(runplan completions bash)")]
     Completions(ShellArgs),
     /// Print the manual page of runplan, in roff, or write all pages to a folder
@@ -194,13 +193,13 @@ pub enum Command {
 /// What a plan is run for.
 #[derive(Debug, Args, Default)]
 pub struct AimArgs {
-    /// Set a parameter of the plan; read by its declared type
+    /// Set a parameter of the plan; the value is read by the parameter's type
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
-    /// Read parameters from a YAML or JSON file of `name: value`; `-p` wins over it
+    /// Read parameters from a YAML or JSON file of `name: value`; `-p` overrides it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub params_file: Option<PathBuf>,
-    /// Take only these targets: a name, a pattern of names like `crm-*`, or `label=value`
+    /// Use only these targets: a name, a pattern of names like `crm-*`, or `label=value`
     #[arg(short = 'l', long, value_name = "TARGET")]
     pub target: Vec<String>,
 }
@@ -213,22 +212,22 @@ pub struct RunArgs {
     pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub aim: AimArgs,
-    /// Show what would be done, with the real decisions, and change nothing
+    /// Show what a run would do, with the real decisions, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// In a dry run, also log in with passwords at servers that only the plan names
+    /// In a dry run, also send passwords to servers that only the plan names
     #[arg(long, requires = "dry_run")]
     pub connect: bool,
-    /// Take only steps with one of these tags
+    /// Run only steps with one of these tags
     #[arg(short, long, value_name = "TAG", value_delimiter = ',')]
     pub tags: Vec<String>,
-    /// Leave out steps with one of these tags
+    /// Skip steps with one of these tags
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     pub skip_tags: Vec<String>,
-    /// Take only these steps
+    /// Run only these steps
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Leave out these steps
+    /// Skip these steps
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub skip: Vec<String>,
     /// Start at this step
@@ -237,7 +236,7 @@ pub struct RunArgs {
     /// What to print on standard output at the end
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Write a report when the run is over, also when it failed: `json`, `junit` or `markdown`
+    /// Write a report when the run ends, also when it failed: `json`, `junit` or `markdown`, like `junit:report.xml`
     #[arg(long, value_name = "KIND:FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
     pub report: Vec<Target>,
 }
@@ -245,7 +244,7 @@ pub struct RunArgs {
 /// What a run prints at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Format {
-    /// For people
+    /// Text for people
     #[default]
     Text,
     /// One JSON document
@@ -264,7 +263,7 @@ pub struct ValidateArgs {
     /// What to print on standard output
     #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
     pub format: FindingFormat,
-    /// Apply the remedies that keep the meaning, and change nothing else in the files
+    /// Apply the fixes that do not change the meaning of the plan
     #[arg(long)]
     pub fix: bool,
 }
@@ -272,19 +271,19 @@ pub struct ValidateArgs {
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FindingFormat {
-    /// For people
+    /// Text for people
     Text,
     /// One JSON document
     Json,
-    /// One JSON object a line, one a finding
+    /// One JSON object per line and finding
     Jsonl,
     /// SARIF 2.1.0
     Sarif,
-    /// Annotations of GitHub Actions
+    /// GitHub Actions annotations
     Github,
-    /// GitLab's code quality report
+    /// GitLab code quality report
     Gitlab,
-    /// A JUnit report, a test case a plan
+    /// JUnit report, one test case per plan
     Junit,
 }
 
@@ -294,34 +293,34 @@ pub struct InitArgs {
     /// The file to write (`*.yaml`), or the folder to write it into
     #[arg(value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath)]
     pub path: PathBuf,
-    /// The main job, as `--template nightly` (the default): vacuum, dump, encrypt, verify, copy, keep the newest, mail
+    /// Write the main job, like `--template nightly` (default): vacuum, dump, encrypt, verify, copy, keep the newest, mail
     #[arg(long)]
     pub nightly: bool,
-    /// The database; asked for on a terminal when it is left out
+    /// The database; asked for on a terminal if not given
     #[arg(long, value_name = "DATABASE")]
     pub database: Option<String>,
     /// The folder for the archives
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub to: Option<PathBuf>,
-    /// A second folder for a copy of each archive, better on another disk or machine
+    /// A second folder for copies of the archives, preferably on another disk or machine
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub copy: Option<PathBuf>,
-    /// The mail address that hears of a failure, with the log
+    /// The mail address that gets the log when a run fails
     #[arg(long, value_name = "ADDRESS")]
     pub mail: Option<String>,
-    /// The mail server; one on another machine must offer TLS [default: localhost]
+    /// The mail server; on another machine it must offer TLS [default: localhost]
     #[arg(long, value_name = "HOST")]
     pub mail_host: Option<String>,
-    /// Its port [default: 25 on this machine, else 587]
+    /// The port of the mail server [default: 25 on this machine, else 587]
     #[arg(long, value_name = "PORT")]
     pub mail_port: Option<u16>,
-    /// The user to log in as; the password comes from RUNPLAN_SMTP_PASSWORD
+    /// The user of the mail server; the password comes from RUNPLAN_SMTP_PASSWORD
     #[arg(long, value_name = "USER")]
     pub mail_user: Option<String>,
     /// The sender [default: the address of --mail]
     #[arg(long, value_name = "ADDRESS")]
     pub mail_from: Option<String>,
-    /// Which plan: `nightly`, `dump-only`, `maintenance` or `command`
+    /// The kind of plan: `nightly`, `dump-only`, `maintenance` or `command`
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
 }
@@ -332,7 +331,7 @@ pub struct ShowArgs {
     /// The plan file
     #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
     pub plan: PathBuf,
-    /// Render the templates, as far as their values are known before a run
+    /// Render the templates whose values are known before a run
     #[arg(long)]
     pub resolved: bool,
     #[command(flatten)]
@@ -354,14 +353,14 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The code, like `RP0102`; without one, all codes are listed
+    /// The code, like `RP0102`; without it, list all codes
     pub code: Option<String>,
 }
 
 /// The plan that archives belong to.
 #[derive(Debug, Args, Default)]
 pub struct PlanArgs {
-    /// The plan that made the archives: says where they are, how they are encrypted and which server they came from
+    /// The plan that made the archives: it gives their folders, their password and their server
     #[arg(long = "plan", id = "of_plan", value_name = "PLAN", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -371,11 +370,11 @@ pub struct PlanArgs {
 /// Where the password of an archive comes from.
 #[derive(Debug, Args)]
 pub struct PasswordArgs {
-    /// The environment variable that holds the password of the archive [default: the secret of the plan given with --plan,
-    /// else RUNPLAN_ZIP_PASSWORD, else it is asked for on a terminal]
+    /// The environment variable with the password of the archive [default: the secret of --plan, else RUNPLAN_ZIP_PASSWORD,
+    /// else it is asked for on a terminal]
     #[arg(long, value_name = "NAME")]
     pub password_env: Option<String>,
-    /// The file that holds it; wins over the variable
+    /// The file with the password of the archive; overrides the variable
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<String>,
 }
@@ -383,10 +382,10 @@ pub struct PasswordArgs {
 /// What to read through.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Write the record of an archive again when it is all that is missing: from the manifest inside, after every byte was read
+    /// If only the record of an archive is missing, write it again from the manifest, after every byte was read
     #[arg(long)]
     pub write_record: bool,
-    /// The archives, or folders of archives; with `--plan` also `latest` (the default) and names in the plan's folders
+    /// The archives, or folders with archives; with `--plan` also `latest` (the default) and names in the plan's folders
     #[arg(value_name = "ARCHIVE", value_hint = ValueHint::AnyPath, required_unless_present = "of_plan")]
     pub archives: Vec<PathBuf>,
     #[command(flatten)]
@@ -406,32 +405,32 @@ pub struct RestoreArgs {
     pub archive: Option<PathBuf>,
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// The database to restore into; server and user come from the plan, and from PGHOST and its like
+    /// The database to restore into; server and user come from the plan, or from PGHOST, PGUSER and so on
     #[arg(long, value_name = "DATABASE")]
     pub into: String,
-    /// Make the database first
+    /// Create the database first
     #[arg(long)]
     pub create: bool,
-    /// Restore although the database holds something
+    /// Restore even if the database is not empty
     #[arg(long)]
     pub non_empty: bool,
-    /// Restore this table alone, like `orders` or `sales.orders`; may be repeated. Indexes, constraints and triggers are left
-    /// out, as `pg_restore --table` leaves them out; not for `format: plain`
+    /// Restore only this table, like `orders` or `sales.orders`; may be repeated. Like `pg_restore --table`, it restores no
+    /// indexes, constraints and triggers. Not for `format: plain`
     #[arg(long = "table", value_name = "TABLE")]
     pub tables: Vec<String>,
-    /// Leave out owners and rights
+    /// Do not restore owners and privileges
     #[arg(long)]
     pub no_owner: bool,
-    /// Leave out tablespaces
+    /// Do not restore tablespaces
     #[arg(long)]
     pub no_tablespaces: bool,
-    /// With --create: the locale of the new database, like C, instead of that of the dumped one
+    /// With --create: the locale of the new database, like C [default: that of the dumped one]
     #[arg(long, value_name = "LOCALE", requires = "create")]
     pub locale: Option<String>,
-    /// The pg_restore to use, or the psql for SQL; default: the one that fits the dump and the server
+    /// The pg_restore to use, or psql for an SQL dump [default: one that fits the dump and the server]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
     pub program: Option<String>,
-    /// Connections that restore at a time; with more than one the dump is first laid out in the temporary folder
+    /// The number of connections that restore; with more than one, the dump is first unpacked in the temporary folder
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
     #[command(flatten)]
@@ -460,20 +459,20 @@ pub struct PinArgs {
     /// The archives
     #[arg(value_name = "ARCHIVE", required = true, value_hint = ValueHint::FilePath)]
     pub archives: Vec<PathBuf>,
-    /// Take the pins away
+    /// Remove the pins
     #[arg(long)]
     pub remove: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct StepsArgs {
-    /// The executor
+    /// The executor, like `pg_dump`
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Write the pages of the program, of every command and of every topic of the manual to this folder
+    /// Write the pages of runplan, of every command and of every topic of the manual to this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 }

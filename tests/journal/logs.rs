@@ -39,9 +39,9 @@ fn help_and_manual_know_them() {
     let world = World::new();
     for (command, words) in [
         ("history", vec!["--limit", "--failed", "--dir", "Exit codes:"]),
-        ("logs", vec!["--plan", "the beginning of one, or `last`", "Exit codes:"]),
+        ("logs", vec!["--plan", "the beginning of one, `last`", "Exit codes:"]),
         ("resume", vec!["--changed", "are not done again", "[default: last]", "Exit codes:"]),
-        ("status", vec!["--max-age", "prometheus", "is no proof", "Exit codes:"]),
+        ("status", vec!["--max-age", "prometheus", "does not count", "Exit codes:"]),
         ("run", vec!["--report", "`junit`"]),
     ] {
         let help = world.runplan(&[command, "--help"]).ends(0).out;
