@@ -80,6 +80,7 @@ fn each_shell_offers_what_the_plan_has() {
         ("runplan history n", "night"),
         ("runplan explain RP000", "RP0001 RP0002 RP0003 RP0004 RP0005 RP0006 RP0007 RP0008 RP0009"),
         ("runplan steps pg", "pg_dump pg_restore"),
+        ("runplan help se", "secrets security"),
         ("runplan init --template d", "dump-only"),
         ("runplan hist", "history"),
         ("runplan status --max", "--max-age"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Command;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
-use super::super::{docs, init, run};
+use super::super::{docs, help, init, run};
 use super::line::Line;
 use crate::journal::Shelf;
 use crate::plan::{self, Param};
@@ -37,6 +37,7 @@ fn of(command: &str, value: &str) -> Option<Offers> {
         ("explain", "CODE") => codes,
         ("steps", "NAME") => executors,
         ("init", "NAME") => templates,
+        ("help", "TOPIC") => topics,
         _ => return None,
     })
 }
@@ -165,6 +166,10 @@ fn executors(_: &Line, _: &str) -> Vec<CompletionCandidate> {
     REGISTRY.iter().map(|entry| offer(entry.name, docs::title(entry))).collect()
 }
 
+fn topics(_: &Line, _: &str) -> Vec<CompletionCandidate> {
+    help::TOPICS.iter().map(|topic| offer(topic.name, topic.title())).collect()
+}
+
 fn templates(_: &Line, _: &str) -> Vec<CompletionCandidate> {
     init::templates().map(|(name, about)| offer(name, about)).collect()
 }
@@ -203,12 +208,11 @@ mod tests {
         let (mut cli, mut found) = (Cli::command(), Vec::new());
         cli.build();
         unknown(&cli, &mut found);
-        // The names of a variable, in `--password-env`, and of a command, in `help`, are free. So are hosts, users, ports,
+        // The name of a variable, in `--password-env`, is free. So are hosts, users, ports,
         // addresses, tables and locales; a path of `init` is completed by the library.
-        const FREE: [&str; 10] = [
+        const FREE: [&str; 9] = [
             "verify NAME",
             "restore NAME",
-            "help COMMAND",
             "init PATH",
             "init ADDRESS",
             "init HOST",
