@@ -190,8 +190,69 @@ fn the_registry_lists_the_executors_that_there_are() {
     assert_eq!(rooms, listed);
 }
 
+/// Phrases that people must read twice, each with what to write in its place.
+const IDIOMS: &[(&str, &str)] = &[
+    ("anew", "again"),
+    ("blanks", "spaces"),
+    ("whoever", "the user, the caller"),
+    ("by now", "already, now"),
+    ("all the same", "still, anyway"),
+    ("go on with", "resume, continue"),
+    ("goes on with", "resumes, continues"),
+    ("gone on with", "resumed, continued"),
+    ("is looked at", "is checked"),
+    ("are looked at", "are checked"),
+    ("told to stop", "cancelled"),
+    ("stands", "is, is written"),
+    ("is no", "is not a"),
+    ("no ordinary", "not a regular"),
+    ("laid out", "unpacked"),
+    ("reckoned", "counted"),
+];
+
+/// The phrases of a text that are listed, each with its line. Code blocks are what programs print.
+fn idioms(path: &str, text: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        }
+        let shown = if path.ends_with(".rs") { line.trim_start().strip_prefix("///") } else { Some(line) };
+        let Some(shown) = shown.filter(|_| !in_block) else { continue };
+        let words: Vec<String> =
+            shown.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+        let plain = format!(" {} ", words.join(" ")).replace(" no longer ", " ");
+        let met = IDIOMS.iter().filter(|(phrase, _)| plain.contains(&format!(" {phrase} ")));
+        found.extend(met.map(|(phrase, better)| format!("{path}:{}: `{phrase}`: write {better}", number + 1)));
+    }
+    found
+}
+
+/// What people read first is in plain English: the README, the manual, the help of the command line.
+#[test]
+fn what_people_read_has_no_listed_idiom() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<PathBuf> = ["README.md", "src/cli/args.rs", "src/cli/args/past.rs"].map(|p| root.join(p)).into();
+    for dir in ["src/cli/help", ".github"] {
+        let entries = std::fs::read_dir(root.join(dir)).expect("a folder").flatten().map(|e| e.path());
+        paths.extend(entries.filter(|p| p.extension().is_some_and(|e| e == "md")));
+    }
+    assert!(paths.len() > 20, "{paths:?}");
+    let read = |p: &PathBuf| std::fs::read_to_string(p).expect("a text");
+    let found: Vec<String> = paths.iter().flat_map(|p| idioms(&p.display().to_string(), &read(p))).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn planted_faults_are_seen() {
+    for text in
+        ["It is decided anew.", "A run that can be\ngone on with.", "`x` is no file", "A tab where YAML wants blanks"]
+    {
+        assert_eq!(idioms("README.md", text).len(), 1, "{text}");
+    }
+    assert_eq!(idioms("x.md", "It is no longer there.\n```\nis no file\n```\n"), Vec::<String>::new());
+    assert_eq!(idioms("x.rs", "let anew = 1; // anew"), Vec::<String>::new());
     for (path, text) in [
         ("steps/copy.rs", "use crate::plan::Plan;"),
         ("steps/copy.rs", "use crate::{step::Look, template::{self, Scope}};"),

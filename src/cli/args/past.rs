@@ -47,7 +47,7 @@ pub struct LogsArgs {
     pub dir: Option<PathBuf>,
 }
 
-/// Which run to go on with.
+/// Which run to resume.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
     /// A run id from `runplan history`, the beginning of one, `last`, or the folder of a run
