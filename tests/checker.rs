@@ -124,6 +124,17 @@ fn every_explanation_is_true() {
 }
 
 #[test]
+fn every_file_of_an_explanation_is_used() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/check/explain");
+    let names = std::fs::read_dir(folder).expect("the folder").flatten().map(|e| e.path());
+    let files: BTreeSet<String> = names
+        .filter(|p| p.extension().is_some_and(|e| e == "md"))
+        .filter_map(|p| Some(p.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    assert_eq!(files, runplan::plan::codes().map(|c| c.to_string()).collect());
+}
+
+#[test]
 fn explain_reads_codes_as_people_type_them() {
     let dir = tempfile::tempdir().expect("a folder");
     for word in ["RP0102", "rp102", "0102"] {

@@ -24,7 +24,8 @@ fn known(word: &str) -> Option<&'static Explanation> {
 }
 
 fn page(explanation: &Explanation) -> String {
-    let mut out = format!("{}: {}\n\n{}\n", explanation.code, explanation.title, wrapped(explanation.text));
+    let text = explanation.text.split("\n\n").map(wrapped).collect::<Vec<_>>().join("\n\n");
+    let mut out = format!("{}: {}\n\n{text}\n", explanation.code, explanation.title);
     for (word, plan) in [("Wrong", explanation.wrong), ("Right", explanation.right)] {
         if !plan.is_empty() {
             let lines: String = plan.lines().map(|l| format!("    {l}").trim_end().to_owned() + "\n").collect();

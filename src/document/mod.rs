@@ -18,27 +18,27 @@ pub use scalar::Doubt;
 pub mod codes {
     use super::Code;
 
-    /// The text is no YAML.
+    /// The file is not valid YAML.
     pub const SYNTAX: Code = Code(1);
-    /// A key stands twice in one map.
+    /// The same key is given twice.
     pub const DUPLICATE_KEY: Code = Code(2);
-    /// A merge key.
+    /// YAML merge keys are not supported.
     pub const MERGE_KEY: Code = Code(3);
-    /// More than one document.
+    /// The file holds more than one YAML document.
     pub const DOCUMENTS: Code = Code(4);
-    /// A scalar that YAML readers disagree on.
+    /// YAML readers disagree on this value.
     pub const DOUBTFUL: Code = Code(5);
-    /// A key that is no text.
+    /// A key is a list or a map.
     pub const KEY: Code = Code(6);
-    /// Nothing in it.
+    /// The file is empty.
     pub const EMPTY: Code = Code(7);
-    /// Too large, too deep or too many nodes.
+    /// The file is too large or nested too deeply.
     pub const LIMIT: Code = Code(8);
-    /// A tag.
+    /// YAML tags are not supported.
     pub const TAG: Code = Code(9);
-    /// A map where a text was meant: an unquoted `{{`.
+    /// Unquoted braces open a map.
     pub const BRACES: Code = Code(10);
-    /// A backslash in double quotes that stands for something else.
+    /// A backslash in double quotes.
     pub const ESCAPE: Code = Code(11);
 }
 

@@ -4,95 +4,95 @@ use crate::diag::Code;
 
 pub use crate::document::codes::{DOUBTFUL, LIMIT};
 
-/// A key that the plan language does not have at that place.
+/// Unknown key.
 pub const UNKNOWN_KEY: Code = Code(102);
-/// A key that must be there.
+/// A required key is missing.
 pub const MISSING_KEY: Code = Code(103);
-/// A value of the wrong type.
+/// The value has the wrong type.
 pub const WRONG_TYPE: Code = Code(104);
-/// A value that is out of bounds, no choice, or malformed.
+/// The value is not allowed.
 pub const WRONG_VALUE: Code = Code(105);
-/// An id that stands twice.
+/// An id or a target name is used twice.
 pub const DUPLICATE_ID: Code = Code(106);
-/// A template where none is rendered.
+/// An expression is not allowed here.
 pub const NO_TEMPLATE: Code = Code(107);
-/// A declared parameter that contradicts itself.
+/// A parameter declaration contradicts itself.
 pub const BAD_PARAM: Code = Code(108);
-/// Targets without a list, or with two.
+/// Targets need exactly one source.
 pub const TARGET_SOURCE: Code = Code(109);
-/// An executor that is not there.
+/// Unknown executor.
 pub const UNKNOWN_STEP: Code = Code(201);
-/// A parameter that an executor needs.
+/// A required parameter is missing.
 pub const MISSING_PARAM: Code = Code(202);
-/// Parameters that do not go together.
+/// The parameters do not fit together.
 pub const FAULT: Code = Code(203);
-/// An expression that does not parse.
+/// The expression has a syntax error.
 pub const SYNTAX: Code = Code(301);
-/// A filter, test or function that is not there, or its arguments.
+/// Unknown filter, test or function.
 pub const CALL: Code = Code(302);
-/// A name that is not there.
+/// Unknown name.
 pub const NAME: Code = Code(303);
-/// Types that do not go together.
+/// The types do not match.
 pub const TYPE: Code = Code(304);
-/// Values that read each other.
+/// Values that depend on each other.
 pub const CYCLE: Code = Code(305);
-/// A condition in the marks of a template.
+/// A condition inside `${{ }}`.
 pub const WRAPPED_WHEN: Code = Code(306);
-/// A step that is read before it ran.
+/// A step is read before it has run.
 pub const TOO_EARLY: Code = Code(307);
-/// A value that may not be there.
+/// The value may be missing.
 pub const MAYBE_MISSING: Code = Code(308);
-/// An expression that fails.
+/// The expression fails.
 pub const FAILS: Code = Code(309);
-/// A secret where it would be seen.
+/// A secret in a place where others can see it.
 pub const EXPOSED: Code = Code(401);
-/// A secret without a source, or with several.
+/// A secret needs exactly one source.
 pub const SECRET_SOURCE: Code = Code(402);
-/// A password that stands in the plan.
+/// A password is written in the plan.
 pub const LITERAL_SECRET: Code = Code(403);
-/// A password that is computed from what is no secret.
+/// A password is not declared as a secret.
 pub const NOT_SECRET: Code = Code(404);
-/// The name of a variable with the `$` of a shell.
+/// The name of an environment variable has a `$`.
 pub const ENV_NAME: Code = Code(405);
-/// A token in an address.
+/// A token in a URL.
 pub const TOKEN_IN_URL: Code = Code(406);
-/// A password that is easily guessed.
+/// The archive password is easy to guess.
 pub const WEAK_PASSWORD: Code = Code(407);
-/// A condition that is always true.
+/// The condition is always true.
 pub const CONSTANT_WHEN: Code = Code(501);
-/// A declaration that nothing reads.
+/// A declaration is not used.
 pub const UNUSED: Code = Code(502);
-/// A step that never runs.
+/// The step never runs.
 pub const NEVER_RUNS: Code = Code(503);
-/// Long work without a limit.
+/// A long step without a timeout.
 pub const NO_TIMEOUT: Code = Code(504);
-/// Archives are removed before they are copied or checked.
+/// Old archives are removed too early.
 pub const RETENTION_FIRST: Code = Code(505);
-/// Archives are removed where the plan puts none.
+/// Retention in a folder that the plan does not fill.
 pub const RETENTION_ELSEWHERE: Code = Code(506);
-/// A mail to nobody.
+/// The mail has no recipients.
 pub const NO_ADDRESS: Code = Code(507);
-/// Plain text that looks like an expression.
+/// Text that looks like an expression.
 pub const LOOKS_LIKE_TEMPLATE: Code = Code(508);
-/// A retry that changes nothing.
+/// A retry setting has no effect.
 pub const IDLE_RETRY: Code = Code(509);
-/// Two targets that write the same archive.
+/// Several targets write the same archive.
 pub const SAME_ARCHIVE: Code = Code(510);
-/// A selection that leaves no target.
+/// No target is selected.
 pub const NO_TARGET: Code = Code(511);
-/// A path that only a shell would expand.
+/// Only a shell would expand this path.
 pub const SHELL_PATH: Code = Code(512);
-/// A path of Windows, elsewhere.
+/// A Windows path on another system.
 pub const WINDOWS_PATH: Code = Code(513);
-/// An archive with the same name in each run.
+/// The archive has the same name in every run.
 pub const FIXED_NAME: Code = Code(514);
-/// A date with `/` in the name of a file.
+/// A date with `/` in a file name.
 pub const DATE_IN_NAME: Code = Code(515);
-/// Copies that no step removes.
+/// Copies are never removed.
 pub const COPIES_STAY: Code = Code(516);
-/// A path in a parameter that is a plain text.
+/// A parameter of type `string` is used as a path.
 pub const TEXT_AS_PATH: Code = Code(517);
-/// A step whose database nothing names.
+/// No database is named for the step.
 pub const NO_DATABASE: Code = Code(518);
-/// Another version of the plan language.
+/// Unsupported version of the plan language.
 pub const VERSION: Code = Code(601);
