@@ -87,7 +87,7 @@ fn every_way_to_write_it_validates() {
     let show = call(&world, &["show", "--resolved", "plans/p0.yaml"]).ends(0);
     assert!(show.out.contains("dbname: it's \"${{ x }}\"") && show.out.contains("a b/${{ y }}"), "{}", show.out);
     let plan = written(&world, "plans/p0.yaml");
-    assert!(plan.contains("Nobody hears of a failure yet") && !plan.contains("uses: copy"), "{plan}");
+    assert!(plan.contains("Failures are not reported yet") && !plan.contains("uses: copy"), "{plan}");
     call(&world, &["init", "same.yaml", "--database", "x", "--to", "d", "--copy", "d"]).ends(2).says("same folder");
 }
 

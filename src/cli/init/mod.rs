@@ -33,7 +33,7 @@ enum Text {
 const TEMPLATES: [Template; 4] = [
     Template {
         name: "nightly",
-        about: "vacuum, dump, encrypt, verify, copy, keep the newest, mail a failure",
+        about: "vacuum, dump, encrypt, verify, copy, keep the newest archives, mail after a failure",
         text: Text::Nightly,
     },
     Template {
@@ -46,21 +46,21 @@ const TEMPLATES: [Template; 4] = [
         about: "vacuum the tables that are due",
         text: Text::OfDatabase(include_str!("../../../plans/maintenance.yaml")),
     },
-    Template { name: "command", about: "run a program, and say so when it fails", text: Text::Fixed(COMMAND) },
+    Template { name: "command", about: "run a program, and report a failure", text: Text::Fixed(COMMAND) },
 ];
 
 const COMMAND: &str = r#"version: 1
 name: command
-description: Run a program every night, and say so when it fails.
+description: Run a program every night, and report a failure.
 
 params:
-  greeting: { type: string, default: good night, description: What to say }
+  greeting: { type: string, default: good night, description: Text to print }
 
 logs: { dir: logs, keep: 14 }
 
 steps:
   - id: greet
-    name: Say something
+    name: Print a text
     uses: command
     timeout: 1m
     with:

@@ -48,13 +48,13 @@ impl Nightly {
         }
         let _ = write!(
             out,
-            "\ndatabase:                     # host, port, user: as here, else from PGHOST and its like, then ~/.pgpass\n  dbname: {}\n\n",
+            "\ndatabase:                     # add host, port, user; the rest comes from PGHOST, PGPORT … and ~/.pgpass\n  dbname: {}\n\n",
             quoted(&self.database)
         );
         out += LOGS;
-        let _ = write!(out, "vars:\n  backup_dir: {}   # where the archives are\n", quoted(&self.to));
+        let _ = write!(out, "vars:\n  backup_dir: {}   # folder of the archives\n", quoted(&self.to));
         if let Some(copy) = &self.copy {
-            let _ = writeln!(out, "  copy_dir: {}   # the second folder: better another disk or machine", quoted(copy));
+            let _ = writeln!(out, "  copy_dir: {}   # second folder, best on another disk or machine", quoted(copy));
         }
         out += STEPS;
         if self.copy.is_some() {
@@ -97,38 +97,38 @@ impl Mail {
     }
 }
 
-const ABOUT: &str = "Vacuum what is due, dump and encrypt, verify the archive, keep the newest.";
+const ABOUT: &str = "Vacuum, dump, encrypt, verify, keep the newest archives.";
 
 const HEAD: &str = "\
-# Written by `runplan init`; it is yours to change.
-#   runplan validate FILE   checks it          runplan doctor FILE   checks what a run will need
-#   runplan -n FILE         shows what a run would do                 runplan FILE          runs it
-#   runplan steps pg_dump   lists the parameters of a step
+# Written by `runplan init`; change it as you like.
+#   runplan validate FILE   check this file    runplan doctor FILE   check what a run needs
+#   runplan -n FILE         show what a run would do                  runplan FILE          run it
+#   runplan steps pg_dump   list the parameters of a step
 ";
 
 const PARAMS: &str = "\
 params:                       # set for one run: runplan FILE -p keep=7
-  keep: { type: integer, default: 5, minimum: 1, description: How many archives to keep in each folder }
+  keep: { type: integer, default: 5, minimum: 1, description: Number of archives to keep in each folder }
 
 ";
 
 const SECRETS: &str = "\
-secrets:                      # where each value comes from, never the value; `file: /etc/runplan/zip` works too
-  # At least five random words, kept where a loss of this machine does not take them: without them no archive opens.
+secrets:                      # where each value comes from, never the value itself; `file: /etc/runplan/zip` works too
+  # Use five random words, and keep a copy in another place: without them nobody can open an archive.
   zip_password: { env: RUNPLAN_ZIP_PASSWORD }
 ";
 
 const LOGS: &str = "\
 logs:                         # in ~/.local/state/runplan/logs; `dir: logs` puts them beside this plan
-  keep: 14                    # so many runs keep theirs; older logs are removed after a good run
+  keep: 14                    # number of runs whose logs are kept; older ones are removed after a good run
 
 ";
 
 const STEPS: &str = "
 steps:
   - id: vacuum
-    name: Reclaim dead rows where it is due
-    uses: vacuum              # due or not: the table `controle_vacuum` knows, and is created in the database
+    name: Vacuum the tables that are due
+    uses: vacuum              # the table `controle_vacuum` records each VACUUM; it is created when it is missing
     continue_on_error: true   # a locked table must not cost the backup
     with:
       full: false             # true allows VACUUM FULL, which locks a table while it rewrites it
@@ -144,7 +144,7 @@ steps:
         password: ${{ secrets.zip_password }}
 
   - id: verify
-    name: Read the archive through
+    name: Verify the archive
     uses: verify
     timeout: 2h
     with: { archive: \"${{ steps.dump.outputs.path }}\", password: \"${{ secrets.zip_password }}\" }
@@ -161,7 +161,7 @@ const COPY: &str = "
 const PRUNE: &str = "
   - id: prune
     name: Keep the newest archives
-    uses: retention           # removes nothing after a failed step
+    uses: retention           # removes nothing when an earlier step failed
     with: { dir: \"${{ vars.backup_dir }}\", keep_last: \"${{ params.keep }}\" }
 ";
 
@@ -173,6 +173,6 @@ const PRUNE_COPIES: &str = "
 ";
 
 const NOBODY: &str = "
-# Nobody hears of a failure yet: add `on_failure` with `uses: email` or `uses: http` (`runplan steps email`), or watch
+# Failures are not reported yet: add `on_failure` with `uses: email` or `uses: http` (`runplan steps email`), or monitor
 # `runplan status FILE`.
 ";
