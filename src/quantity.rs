@@ -16,15 +16,16 @@ pub const SIZE_PATTERN: &str = "^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB
 /// The pattern of a rate, for schemas.
 pub const RATE_PATTERN: &str = "^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)(/s)?$";
 
-/// A length of time: whole numbers with `ms`, `s`, `m`, `h`, `d` (24 h) or `w` (7 d), the larger unit first.
+/// A duration: whole numbers with `ms`, `s`, `m`, `h`, `d` (24 h) or `w` (7 d), the larger unit first, like `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(pub Duration);
 
-/// A number of bytes: a number with `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (of 1024).
+/// A size in bytes: a number with `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of
+/// 1024), like `20GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Size(pub u64);
 
-/// Bytes in a second: a size, with or without `/s` behind it; never none at all.
+/// A rate in bytes per second: a size, optionally followed by `/s`, like `50MB/s`. It is never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(pub std::num::NonZeroU64);
 

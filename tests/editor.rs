@@ -146,7 +146,7 @@ fn an_editor_completes_explains_and_marks() {
     assert!(words.contains(&"pg_dump".to_owned()), "{words:?}");
 
     let hover = server.at("textDocument/hover", "params.yaml", 5, 8).to_string();
-    assert!(hover.contains("writes") && hover.contains("`plain`: SQL"), "{hover}");
+    assert!(hover.contains("Format of the dump") && hover.contains("`plain`: SQL"), "{hover}");
 
     let wrong = server.open("wrong.yaml", &format!("{head}  - uses: pg_dump\n    with:\n      formt: custom\n"));
     assert_eq!(wrong.len(), 1, "{wrong:?}");

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// Speed or size: `fast`, `small`, or a number from 1 to 9 as `gzip` and `zstd` have them.
+/// Compression level: `fast`, `small`, or a number from 1 to 9 as in `gzip` and `zstd`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     Fast,

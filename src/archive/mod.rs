@@ -44,40 +44,41 @@ pub use zip::Writer;
 /// The end of the name of a file that pins the archive beside it: retention leaves that one alone.
 pub const PIN: &str = ".pin";
 
-/// Where an archive goes, and how it is protected.
+/// An archive: its files, encryption and compression.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The file to make; a name that exists is never overwritten.
+    /// Path of the archive. An existing file is never overwritten.
     #[schemars(extend("x-runplan-path" = true))]
     pub path: String,
-    /// More files to make, the same byte for byte, in the same pass: on another disk, on a mounted share. Each is complete
-    /// or not there; one that fails fails the step, and the others are made all the same. The slowest sets the pace.
+    /// Paths of more copies, byte for byte the same, written in the same pass: on another disk or a mounted share. Each
+    /// copy is complete or absent. If one fails, the others are still written and the step fails. The slowest one sets
+    /// the pace.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     pub also: Vec<String>,
-    /// Whether each folder of `also` must be the root of a mounted file system, so that nothing is written where a share
+    /// Require that each folder of `also` is the root of a mounted file system, so that nothing is written when a share
     /// is not mounted.
     #[serde(default)]
     pub require_mount: bool,
-    /// How far it is checked before it gets its name.
+    /// Check of the archive before it gets its name.
     #[serde(default)]
     pub verify: Verify,
-    /// How it is encrypted.
+    /// Encryption of the archive.
     #[serde(default)]
     pub encryption: Encryption,
-    /// The password; needed unless `encryption` is `none`.
+    /// Password of the archive. Required unless `encryption` is `none`.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// How it is compressed.
+    /// Compression of the archive.
     #[serde(default)]
     pub compression: Compression,
-    /// How small it is to be: `fast` (the default) keeps up with the server and is smaller than `gzip -1`; `small` is
-    /// smaller than `gzip -6`; a number from 1 to 9 is the level of zlib, or of zstd.
+    /// Compression level: `fast` (the default) keeps up with the server and makes archives smaller than `gzip -1`;
+    /// `small` makes them smaller than `gzip -6`; a number from 1 to 9 is a level of zlib, or of zstd.
     #[serde(default)]
     pub level: Option<Level>,
-    /// How many threads compress: the processors of the machine, at most 4, unless it is given. More than there are
-    /// processors are not used.
+    /// Number of threads that compress, never more than the machine has processors. Default: one per processor, at most
+    /// 4.
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     pub threads: Option<u8>,
@@ -92,40 +93,41 @@ impl Settings {
     }
 }
 
-/// How far an archive is checked before it gets its name.
+/// Check of an archive before it gets its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
-    /// Every byte is read back from the disk, while the next are written: the hash and each authentication code must fit.
+    /// Read every byte back from the disk while the next ones are written, and compare the hash and every
+    /// authentication code.
     #[default]
     Bytes,
-    /// Then it is read from the disk once more and unpacked whole: each entry must have the size and the checksum of what
-    /// was packed. It takes as long as unpacking does.
+    /// Like `bytes`, and afterwards read the archive again and unpack it: each entry must have the size and checksum of
+    /// what was packed. This takes as long as unpacking.
     Full,
 }
 
-/// How an archive is encrypted.
+/// Encryption of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
-    /// WinZip AES-256, AE-2: 7-Zip, WinZip, bsdtar and pyzipper open it.
+    /// AES-256 (WinZip AE-2). 7-Zip, WinZip, bsdtar and pyzipper can open it.
     #[default]
     Aes256,
-    /// Not at all.
+    /// No encryption.
     None,
 }
 
-/// How an archive is compressed.
+/// Compression of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Deflate, which every reader knows.
+    /// Deflate. Every zip tool can read it.
     #[default]
     Deflate,
-    /// Zstandard (method 93): smaller at the same speed, for readers that know it. 7-Zip 26 does; libarchive 3.6 does where
-    /// the archive is not encrypted; pyzipper does not.
+    /// Zstandard (zip method 93): faster and smaller, for fewer tools. 7-Zip 26 reads it, libarchive 3.6 only when the
+    /// archive is not encrypted, pyzipper not at all.
     Zstd,
-    /// Not at all: kept as deflate's stored blocks, which any reader finds the end of.
+    /// No compression: stored blocks of deflate, whose end every tool finds.
     Store,
 }
 

@@ -18,40 +18,41 @@ use crate::secret::Secret;
 use crate::step::{Look, StepError};
 use crate::tls::{self, bare, is_here};
 
-/// How to reach a mail server, by SMTP.
+/// Connection to a mail server (SMTP).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Host name or address of the server. Its certificate must be made out for this name.
+    /// Host name or IP address of the server. Its certificate must be valid for this name.
     pub host: String,
-    /// TCP port. When it is left out: 465 for `tls`, 25 for `none`, otherwise 587.
+    /// TCP port. Default: 465 with `security: tls`, 25 with `none`, otherwise 587.
     #[serde(default)]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// The user to log in as; without it nobody logs in.
+    /// User name for the login. Default: no login.
     #[serde(default)]
     pub username: Option<String>,
-    /// The password of `username`.
+    /// Password of `username`.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// How the connection is protected. When it is left out: `tls` at port 465, at every other one `starttls`.
+    /// Encryption of the connection. Default: `tls` on port 465, `starttls` on every other port.
     #[serde(default)]
     pub security: Option<Security>,
-    /// A file with the certificate authorities to trust, PEM, in place of the system's; empty is the same as left out.
+    /// PEM file with the certificate authorities to trust, instead of those of the system. An empty text counts as
+    /// absent.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     pub ca_file: Option<String>,
 }
 
-/// How a connection is protected.
+/// Encryption of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
-    /// TLS from the first byte.
+    /// TLS from the start of the connection.
     Tls,
-    /// TLS before anything is said; a server that does not offer it is refused.
+    /// STARTTLS. The step fails when the server does not offer it.
     Starttls,
-    /// Clear text; with a password only to this machine.
+    /// No encryption. A password is then sent only to this machine.
     None,
 }
 

@@ -12,7 +12,7 @@ use crate::quantity::{Size, Span};
 use crate::value::ParamType;
 use crate::vault::Source;
 
-/// A plan as written, with nothing rendered yet.
+/// A plan as written. No template is rendered yet.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -27,19 +27,19 @@ pub struct Plan {
     /// Templates.
     #[serde(default)]
     pub vars: Map<String, Value>,
-    /// The keys of `postgres::Settings`; templates.
+    /// Templates, with the keys of `postgres::Settings`.
     #[serde(default)]
     pub database: Map<String, Value>,
     #[serde(default)]
     pub logs: Logs,
-    /// By executor; templates.
+    /// Templates, by executor.
     #[serde(default)]
     pub defaults: BTreeMap<String, Map<String, Value>>,
     #[serde(default)]
     pub lock: Lock,
     #[serde(default)]
     pub timeout: Option<Span>,
-    /// What `include` names is in its list by now.
+    /// The targets. An `include` is already read into the list.
     #[serde(default)]
     pub targets: Option<Targets>,
     pub steps: Vec<StepPlan>,
@@ -98,32 +98,33 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     }
 }
 
-/// A typed input of a plan.
+/// A typed input of the plan, set for one run by `-p NAME=VALUE` or in a `--params-file`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Param {
-    /// The type of the value.
+    /// Type of the value.
     #[serde(rename = "type")]
     pub kind: ParamType,
-    /// What the items of an array are.
+    /// Type of the items of an array, like `{ type: integer }`. Without it the items are not checked, and those on a
+    /// command line are strings.
     #[serde(default)]
     pub items: Option<Items>,
-    /// The value when none is given; without it the parameter is required.
+    /// Value when none is given. A parameter without a default is required.
     #[serde(default, deserialize_with = "present")]
     pub default: Option<Value>,
-    /// A line for people.
+    /// One line that says what the parameter is for.
     #[serde(default)]
     pub description: Option<String>,
-    /// The values allowed.
+    /// List of the allowed values.
     #[serde(default, rename = "enum")]
     pub one_of: Option<Vec<Value>>,
-    /// The least number allowed.
+    /// Smallest allowed number.
     #[serde(default)]
     pub minimum: Option<f64>,
-    /// The greatest number allowed.
+    /// Largest allowed number.
     #[serde(default)]
     pub maximum: Option<f64>,
-    /// The regular expression that a string must match.
+    /// Regular expression that the string must match, like `^[a-z]+$`.
     #[serde(default)]
     pub pattern: Option<String>,
 }
@@ -133,29 +134,29 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
-/// What the items of an array are.
+/// Type of the items of an array.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Items {
-    /// The type of each item.
+    /// Type of each item.
     #[serde(rename = "type")]
     pub kind: ParamType,
 }
 
-/// Where the logs go and how many stay.
+/// Folder, number and size of the logs.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logs {
-    /// The folder, relative to that of the plan; a run's files lie in `<dir>/<plan>/<run id>/`. Default: the user's state
-    /// folder.
+    /// Folder of the logs, relative to the folder of the plan. The files of a run are in `<dir>/<plan>/<run id>/`.
+    /// Default: a folder in the user's state folder.
     #[serde(default)]
     pub dir: Option<String>,
-    /// How many runs of each database, and with targets of each target, keep their logs after a good run; 0 leaves only
-    /// the run that just succeeded.
+    /// Keep the logs of the newest N runs of each database or target, the current run included. Older logs are removed
+    /// after a run that ends well and takes every step. 0 means 1.
     #[serde(default = "Logs::keep_default")]
     pub keep: u32,
-    /// The size at which the files of one run stop taking lines, all of them together, like `200MiB`. How its steps, its
-    /// targets and the run itself end is always written. Default: `1GiB`.
+    /// Maximum size of all log files of one run together, like `200MiB`. After that, only the ends of steps, of targets
+    /// and of the run are written.
     #[serde(default = "Logs::max_size_default")]
     pub max_size: Size,
 }
@@ -176,17 +177,17 @@ impl Default for Logs {
     }
 }
 
-/// Who else may run at the same time.
+/// Prevent two runs at the same time.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
-    /// Runs with the same key exclude each other. Default: plan, target, server and database.
+    /// Key of the lock. Two runs with the same key exclude each other. Default: the plan, target, server and database.
     #[serde(default)]
     pub key: Option<String>,
     /// What to do when another run holds the lock.
     #[serde(default)]
     pub overlap: Overlap,
-    /// How long to wait for it, with `overlap: wait`.
+    /// Maximum time to wait for the lock, with `overlap: wait`.
     #[serde(default = "Lock::wait_default")]
     pub wait: Span,
 }
@@ -207,14 +208,14 @@ impl Default for Lock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
-    /// End at once with exit code 75.
+    /// Exit at once with code 75.
     #[default]
     Fail,
-    /// Wait for it.
+    /// Wait for the lock, at most `wait`.
     Wait,
 }
 
-/// One step of a list.
+/// A step.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepPlan {
@@ -223,7 +224,7 @@ pub struct StepPlan {
     #[serde(default)]
     pub name: Option<String>,
     pub uses: String,
-    /// The parameters as written; templates. The plan's `defaults` are not in it.
+    /// Parameters as written, with templates and without the `defaults` of the plan.
     #[serde(default, rename = "with")]
     pub params: Map<String, Value>,
     #[serde(default)]
@@ -238,7 +239,7 @@ pub struct StepPlan {
     pub tags: Vec<String>,
 }
 
-/// The condition of a step.
+/// Condition of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
     Literal(bool),
@@ -256,27 +257,28 @@ impl<'de> Deserialize<'de> for When {
     }
 }
 
-/// How often and when to try again.
+/// When and how often to repeat a failed attempt.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
-    /// How many attempts there are in all.
+    /// Maximum number of attempts, the first one included.
     #[schemars(range(min = 1, max = 100))]
     pub attempts: u32,
-    /// The wait before the second attempt.
+    /// Wait before the second attempt, like `30s`.
     #[serde(default = "Retry::delay_default")]
     pub delay: Span,
-    /// What the wait is multiplied by after each attempt.
+    /// Factor by which the wait grows after each attempt: with 2, each wait is twice the one before.
     #[serde(default = "Retry::backoff_default")]
     #[schemars(range(min = 1.0, max = 10.0))]
     pub backoff: f64,
-    /// The longest wait.
+    /// Maximum wait between two attempts, like `10m`. Default: no maximum.
     #[serde(default)]
     pub max_delay: Option<Span>,
-    /// Whether each wait is varied at random, between half and all of it.
+    /// Shorten each wait at random, to between half and all of it.
     #[serde(default)]
     pub jitter: bool,
-    /// Which failures are worth another attempt: `transient`, `timeout`, `exit:N`.
+    /// Failures that are repeated: `transient` (the executor says that a retry may help), `timeout`, or `exit:N` (a
+    /// program exited with status N). Default: `[transient]`.
     #[serde(default = "Retry::errors_default")]
     pub errors: Vec<RetryOn>,
 }
@@ -293,7 +295,7 @@ impl Retry {
     }
 }
 
-/// A kind of failure that is worth another attempt.
+/// A kind of failure that is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryOn {
     Transient,

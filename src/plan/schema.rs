@@ -108,18 +108,18 @@ pub fn inlined(mut root: Value) -> Value {
 fn step(registry: &Registry) -> Value {
     json!({
         "type": "object", "additionalProperties": false, "required": ["uses"],
-        "description": "One step: what it uses, with which parameters, and when.",
+        "description": "A step: an executor with its parameters, and when to run it.",
         "properties": {
-            "id": { "type": "string", "pattern": "^[a-z][a-z0-9_]*$", EXPECTED_MARK: "small letters, digits and `_`, a letter first", "description": "The name by which others refer to the step." },
-            "name": { "type": "string", "description": "A line for people.", TEMPLATE_MARK: true },
-            "uses": { "type": "string", "enum": registry.names().collect::<Vec<_>>(), "description": "The executor." },
-            "with": { "type": "object", "description": "The parameters of the executor." },
-            "when": { "type": ["boolean", "string"], "description": "A boolean, or an expression that gives one, without `${{ }}`." },
+            "id": { "type": "string", "pattern": "^[a-z][a-z0-9_]*$", EXPECTED_MARK: "small letters, digits and `_`, a letter first", "description": "Name of the step for other steps and for `--only`, `--skip` and `--from`, like `dump`." },
+            "name": { "type": "string", "description": "Title of the step in logs and reports.", TEMPLATE_MARK: true },
+            "uses": { "type": "string", "enum": registry.names().collect::<Vec<_>>(), "description": "Executor of the step. `runplan steps` lists all." },
+            "with": { "type": "object", "description": "Parameters of the executor." },
+            "when": { "type": ["boolean", "string"], "description": "Condition: a boolean, or an expression without `${{ }}`, like `params.copy_dir != \"\"`. The step is skipped when it is false." },
             "retry": of::<Retry>(),
             "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration",
-                         "description": "How long one attempt may take, like `2h`. Without it a step has no limit, and a handler `5m`." },
-            "continue_on_error": { "type": "boolean", "default": false, "description": "Whether the run goes on when the step fails; the failure is then a warning." },
-            "tags": { "type": "array", "items": { "type": "string" }, "description": "Words for `--tags` and `--skip-tags`." }
+                         "description": "Maximum time of one attempt, like `2h`. Default: no limit; `5m` for a step of a handler." },
+            "continue_on_error": { "type": "boolean", "default": false, "description": "Continue the run when the step fails. The failure is then a warning." },
+            "tags": { "type": "array", "items": { "type": "string" }, "description": "Tags of the step, for `--tags` and `--skip-tags`." }
         }
     })
 }
@@ -129,29 +129,36 @@ pub fn frame(registry: &Registry) -> Value {
     let named =
         |value: Value, text: &str| json!({ "type": "object", "additionalProperties": value, "description": text });
     let list = |text: &str| json!({ "type": "array", "items": step(registry), "description": text });
-    let defaults: Map<String, Value> =
-        registry.names().map(|n| (n.to_owned(), json!({ "type": "object", "description": format!("Parameters of every `{n}` step that leaves them out.") }))).collect();
-    let mut steps = list("The steps, in order.");
+    let defaults: Map<String, Value> = registry
+        .names()
+        .map(|n| {
+            (
+                n.to_owned(),
+                json!({ "type": "object", "description": format!("Defaults for the parameters of every `{n}` step.") }),
+            )
+        })
+        .collect();
+    let mut steps = list("Steps of the plan, in order.");
     steps["minItems"] = 1.into();
     json!({
         "type": "object", "additionalProperties": false, "required": ["version", "name", "steps"],
         "properties": {
-            "version": { "type": "integer", "enum": [1], "description": "The version of the plan language." },
-            "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$", EXPECTED_MARK: "small letters, digits, `_` and `-`, a letter first", "description": "The plan's name." },
-            "description": { "type": "string", "description": "What the plan is for." },
-            "params": named(of::<Param>(), "Typed inputs."),
-            "secrets": named(marked(of::<Source>(), &["file", "command"]), "Where each secret comes from, never its value."),
-            "vars": named(marked(json!({}), &[]), "Values computed once a run."),
+            "version": { "type": "integer", "enum": [1], "description": "Version of the plan language: 1." },
+            "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$", EXPECTED_MARK: "small letters, digits, `_` and `-`, a letter first", "description": "Name of the plan, for logs, locks and records." },
+            "description": { "type": "string", "description": "One line that says what the plan is for." },
+            "params": named(of::<Param>(), "Parameters of the plan, by name. Set one for a run with `-p NAME=VALUE`."),
+            "secrets": named(marked(of::<Source>(), &["file", "command"]), "Source of each secret, by name; never its value. Use one as `${{ secrets.NAME }}`."),
+            "vars": named(marked(json!({}), &[]), "Values that are computed once per run, by name. Use one as `${{ vars.NAME }}`."),
             "database": marked(of::<Settings>(), &[]),
             "logs": marked(of::<Logs>(), &["dir"]),
-            "defaults": { "type": "object", "additionalProperties": false, "properties": defaults, "description": "By executor: parameters for every step that leaves them out." },
+            "defaults": { "type": "object", "additionalProperties": false, "properties": defaults, "description": "Default parameters, by executor. They apply to every step that does not set them." },
             "lock": marked(of::<Lock>(), &["key"]),
-            "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration", "description": "How long all steps together may take, for each target." },
+            "timeout": { "type": "string", "pattern": crate::quantity::SPAN_PATTERN, "x-runplan-unit": "duration", "description": "Maximum time of all steps together, for each target, like `6h`. Default: no limit." },
             "targets": targets(),
             "steps": steps,
-            "on_failure": list("Steps for a run that failed."),
-            "on_success": list("Steps for a run that went well."),
-            "finally": list("Steps that always run, last.")
+            "on_failure": list("Steps to run after a failure."),
+            "on_success": list("Steps to run after a success."),
+            "finally": list("Steps that always run, after all others.")
         }
     })
 }

@@ -8,29 +8,30 @@ use serde_json::{Map, Value};
 
 use crate::postgres::Settings;
 
-/// The same plan over many databases: every step runs once a target.
+/// Run the plan for several databases: each target runs every step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Targets {
-    /// The targets.
+    /// List of the targets.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub list: Vec<Target>,
-    /// Instead of `list`: a YAML file that is such a list, relative to the plan.
+    /// YAML file with the list, instead of `list`. The path is relative to the folder of the plan.
     #[serde(default)]
     pub include: Option<String>,
-    /// An expression that says which targets are taken, without `${{ }}`. It reads `target`, `params`, `plan` and `env`.
+    /// Expression that selects targets, without `${{ }}`, like `target.labels.tier == "prod"`. It can read `target`,
+    /// `params`, `plan` and `env`. Default: all targets.
     #[serde(default)]
     pub select: Option<String>,
-    /// How many targets run at a time.
+    /// Maximum number of targets that run at the same time.
     #[serde(default = "Targets::one_at_a_time")]
     #[schemars(range(min = 1, max = 256))]
     pub max_parallel: u32,
-    /// How many targets that have something in common run at a time, like those of one server.
+    /// Limit how many targets that have something in common run at the same time, like those of one server.
     #[serde(default)]
     #[schemars(with = "LimitPer")]
     pub limit_per: Option<LimitPer>,
-    /// Whether the first target that fails stops the others; otherwise none hears of another's failure.
+    /// Cancel the other targets when one fails. By default a failed target does not affect the others.
     #[serde(default)]
     pub fail_fast: bool,
 }
@@ -41,42 +42,44 @@ impl Targets {
     }
 }
 
-/// How many targets that have something in common run at a time.
+/// Limit for targets that have something in common.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitPer {
-    /// What they have in common, like `${{ target.labels.server }}`. It reads `target`, `params`, `plan` and `env`.
+    /// What the targets have in common, like `${{ target.labels.server }}`. It can read `target`, `params`, `plan` and
+    /// `env`.
     pub key: String,
-    /// How many of them run at a time.
+    /// Maximum number of targets with the same key that run at the same time.
     #[serde(default = "Targets::one_at_a_time")]
     #[schemars(range(min = 1, max = 256))]
     pub max: u32,
 }
 
-/// One database that the plan is run for, or whatever else its parameters name.
+/// A database, or anything else that parameters describe, for which the plan runs.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
-    /// Its name: in logs, in records, for `--target`.
+    /// Name of the target, for `--target`, logs and records.
     #[schemars(regex(pattern = "^[a-z]([a-z0-9_.-]{0,98}[a-z0-9_-])?$"), extend("x-runplan-expected" = "small letters, digits, `_`, `-` and `.`, a letter first"))]
     pub name: String,
-    /// A line for people.
+    /// One line that says what the target is.
     #[serde(default)]
     pub description: Option<String>,
-    /// Words to pick targets by, and to read as `target.labels.<name>`.
+    /// Labels, like `{ tier: prod }`. Read one as `target.labels.<name>`, or choose targets by it:
+    /// `--target tier=prod`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Label>")]
     pub labels: Map<String, Value>,
-    /// Keys of `database`; they win over the plan's.
+    /// Connection settings of the target. They override those of the plan.
     #[serde(default)]
     #[schemars(with = "Settings")]
     pub database: Map<String, Value>,
-    /// Values for the plan's parameters; `--params-file` and `-p` win over them.
+    /// Values for the parameters of the plan. They override the defaults; `--params-file` and `-p` override them.
     #[serde(default)]
     pub params: Map<String, Value>,
 }
 
-/// A text, an integer, true or false.
+/// A string, an integer or a boolean.
 struct Label;
 
 impl JsonSchema for Label {

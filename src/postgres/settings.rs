@@ -7,35 +7,38 @@ use crate::quantity::Span;
 use crate::secret::Secret;
 use crate::step::Env;
 
-/// How to reach a database. What is absent comes from `PGHOST` and its like, then from libpq's defaults.
+/// Connection to a database. A setting that is absent comes from its environment variable (`PGHOST`, `PGPORT` …), then
+/// from the defaults of libpq.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-runplan-database" = true))]
 pub struct Settings {
-    /// Host name, address, or the folder of a Unix socket.
+    /// Host name, IP address, or folder of a Unix socket. Default: `PGHOST`, then the server on this machine.
     #[serde(default)]
     pub host: Option<String>,
-    /// TCP port.
+    /// Port. Default: `PGPORT`, then 5432.
     #[serde(default)]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Role to log in as.
+    /// Role for the login. Default: `PGUSER`, then the name of the user who runs the plan.
     #[serde(default)]
     pub user: Option<String>,
-    /// Password of the role; otherwise `PGPASSWORD`, then `~/.pgpass`.
+    /// Password of the role. Default: `PGPASSWORD`, then the password file (`~/.pgpass`).
     #[serde(default)]
     pub password: Option<Secret>,
-    /// Database name.
+    /// Name of the database. Default: `PGDATABASE`.
     #[serde(default)]
     pub dbname: Option<String>,
-    /// How TLS is used.
+    /// Use of TLS. Default: `PGSSLMODE`, then `prefer`.
     #[serde(default)]
     pub sslmode: Option<SslMode>,
-    /// File with the certificate authorities to trust, PEM.
+    /// PEM file with the certificate authorities to trust. Default: `PGSSLROOTCERT`, then `~/.postgresql/root.crt` if
+    /// it exists.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     pub sslrootcert: Option<String>,
-    /// How long to wait for a connection.
+    /// Maximum time to wait for a connection, like `10s`. Default: `PGCONNECT_TIMEOUT`, then 15 s for runplan's own
+    /// connections.
     #[serde(default)]
     pub connect_timeout: Option<Span>,
     /// The user id that the server behind a Unix socket must have; none: any.
@@ -43,20 +46,20 @@ pub struct Settings {
     pub peer: Option<u32>,
 }
 
-/// How TLS is used, by libpq's names.
+/// Use of TLS, with the names of libpq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
-    /// Never.
+    /// Never use TLS.
     Disable,
-    /// When the server offers it, without checking whose certificate it is.
+    /// Use TLS if the server offers it. The certificate is not checked.
     #[default]
     Prefer,
-    /// Always, without checking whose certificate it is.
+    /// Require TLS. The certificate is not checked.
     Require,
-    /// Always, with a certificate signed by an authority that is trusted.
+    /// Require TLS and a certificate from a trusted authority.
     VerifyCa,
-    /// Always, with such a certificate made out for this host name.
+    /// Require TLS and a certificate from a trusted authority that is valid for the host name.
     VerifyFull,
 }
 

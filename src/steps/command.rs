@@ -13,56 +13,56 @@ use crate::secret::Secret;
 use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 use crate::value::ParamType;
 
-/// Runs a program.
+/// Run a program.
 ///
-/// There is no shell: each argument reaches the program as it stands. Its lines go to the log, with secrets masked. It
-/// gets the environment of runplan without the variables that hold the plan's secrets.
+/// There is no shell: the program gets each argument unchanged. The lines that it prints go to the log, with secrets
+/// masked. It gets the environment of runplan, without the variables that contain secrets of the plan.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The program and its arguments. A program that is named with a `/` and no folder at its beginning, like
-    /// `./after.sh`, belongs to the folder of the plan.
+    /// Program and its arguments, like `[pg_isready, -q]`. A relative path to a program, like `./after.sh`, is relative
+    /// to the folder of the plan. A name without `/` is searched in `PATH`.
     #[schemars(length(min = 1))]
     argv: Vec<String>,
-    /// Environment variables for the program, over those it inherits.
+    /// Environment variables for the program. They override the inherited ones.
     #[serde(default)]
     env: BTreeMap<String, Secret>,
-    /// What the program reads on standard input.
+    /// Text for the standard input of the program.
     #[serde(default)]
     stdin: Option<Secret>,
-    /// The folder to run it in. Default: the folder of the plan.
+    /// Folder to run the program in. Default: the folder of the plan.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     cwd: Option<String>,
-    /// The exit statuses that mean success.
+    /// Exit statuses that mean success.
     #[serde(default = "zero")]
     expect_exit: Vec<i32>,
-    /// What the program publishes for later steps: it writes a line `name=value` for each to the file that the variable
-    /// `RUNPLAN_OUTPUT` names. One that is not written fails the step.
+    /// Outputs for later steps, by name. The program writes a line `name=value` for each one to the file that the
+    /// variable `RUNPLAN_OUTPUT` names. If one is missing, the step fails.
     #[serde(default)]
     outputs: BTreeMap<String, Declared>,
 }
 
-/// An output that the program publishes.
+/// An output of the program.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declared {
-    /// The type of the value; an array is a comma list, or JSON when it starts with `[`.
+    /// Type of the value. An array is a list separated by commas, or JSON if it starts with `[`.
     #[serde(rename = "type")]
     kind: ParamType,
-    /// What the items of an array are.
+    /// Type of the items of an array, like `{ type: integer }`. Default: string.
     #[serde(default)]
     items: Option<Items>,
-    /// A line for people.
+    /// One line that says what the output is.
     #[serde(default)]
     description: Option<String>,
 }
 
-/// What the items of an array are.
+/// Type of the items of an array.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Items {
-    /// The type of each item.
+    /// Type of each item.
     #[serde(rename = "type")]
     kind: ParamType,
 }
@@ -71,12 +71,12 @@ fn zero() -> Vec<i32> {
     vec![0]
 }
 
-/// What the program gave.
+/// Result of the step.
 #[derive(Debug, JsonSchema)]
 pub struct Output {
-    /// The exit status.
+    /// Exit status of the program.
     exit_code: i32,
-    /// Those that the plan declares.
+    /// Outputs that the plan declares.
     #[schemars(skip)]
     declared: BTreeMap<String, Json>,
 }

@@ -12,29 +12,30 @@ use crate::quantity::Size;
 use crate::step::{Area, Check, Look, Preflight, Preview, Progress, Step, StepError, Touch, Unit, Upcoming, Verdict};
 use crate::value::Value;
 
-/// Copies a file into another folder, and reads it back.
+/// Copy a file into another folder and read it back.
 ///
-/// The record of an archive goes along. The copy gets its name only when it is complete and flushed; a name that exists
-/// is never overwritten, but a file that is there already and the same is taken for done.
+/// The record of an archive is copied too. The copy gets its name only when it is complete and flushed to the disk. An
+/// existing file is never overwritten; if it has the same content, the step succeeds without copying.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The file to copy.
+    /// File to copy.
     #[schemars(extend("x-runplan-path" = true))]
     from: String,
-    /// The folder to copy it to.
+    /// Folder to copy it to.
     #[schemars(extend("x-runplan-path" = true))]
     to: String,
-    /// Whether the folder is made when it is missing. A missing one is often a share that is not mounted.
+    /// Create the folder when it is missing. By default a missing folder is an error, because it is often a share that
+    /// is not mounted.
     #[serde(default)]
     create: bool,
-    /// Whether the copy is read back from the disk and compared by SHA-256.
+    /// Read the copy back from the disk and compare its SHA-256.
     #[serde(default = "yes")]
     verify: bool,
-    /// Whether the folder must be the root of a mounted file system.
+    /// Require that the folder is the root of a mounted file system.
     #[serde(default)]
     require_mount: bool,
-    /// The space that must be left free after the copy.
+    /// Space that must remain free after the copy, like `20GiB`.
     #[serde(default)]
     min_free: Option<Size>,
 }
@@ -43,14 +44,14 @@ fn yes() -> bool {
     true
 }
 
-/// What was made.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The copy.
+    /// Path of the copy.
     path: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     bytes: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256, in hexadecimal.
     sha256: String,
 }
 

@@ -10,67 +10,69 @@ use crate::proof::{self, Source, Target};
 use crate::secret::Secret;
 use crate::step::{Alters, Area, Check, Look, Preflight, Preview, Step, StepError, Touch};
 
-/// Restores the dump of an archive into a database, and compares what is there with what was dumped.
+/// Restore an archive into a database and compare the result with what was dumped.
 ///
-/// The dump goes straight out of the archive into `pg_restore` or `psql`, which stop at the first error; nothing
-/// unencrypted touches the disk, except where `jobs` or `format: directory` need it. The archive is read to its end before its first byte is handed on. It is a success only
-/// when every table has the rows, and the checksum if there is one, that the manifest in the archive names.
+/// The archive is read to its end and checked before the first byte is restored. The dump then goes directly into
+/// `pg_restore` or `psql`, which stop at the first error. Nothing unencrypted is written to the disk, except where
+/// `jobs` or `format: directory` need it. The step succeeds only when every table has the rows, and the checksum if
+/// there is one, that the manifest in the archive names.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The archive.
+    /// Path of the archive.
     #[schemars(extend("x-runplan-path" = true))]
     archive: String,
-    /// Its password, when it has one.
+    /// Password of the archive. Not needed for an archive without encryption.
     #[serde(default)]
     password: Option<Secret>,
-    /// Whether the database is made first.
+    /// Create the database first.
     #[serde(default)]
     create: bool,
-    /// Whether the database may hold something already.
+    /// Allow a database that is not empty.
     #[serde(default)]
     non_empty: bool,
-    /// Whether owners and rights are left out, so that everything belongs to who restores.
+    /// Do not restore owners and privileges: everything belongs to the role that restores.
     #[serde(default)]
     no_owner: bool,
-    /// The tables to restore, exactly as stored and with `schema.` before the name where it is needed; without any, all of
-    /// the dump. Of a table come its definition and its rows, as `pg_restore --table` takes them: no indexes, constraints
-    /// and triggers, and nothing that it depends on, like its schema. Not of a dump in SQL.
+    /// Restore only these tables, named exactly as stored, with `schema.` in front where it is needed. Each gets its
+    /// definition and its rows, as with `pg_restore --table`, but no indexes, constraints or triggers, and nothing that
+    /// it depends on, such as its schema. Not for a dump in SQL. Default: everything in the dump.
     #[serde(default)]
     tables: Vec<String>,
-    /// Leave tablespaces out: everything goes into the usual one. Default: false.
+    /// Do not restore tablespaces: everything goes into the default one.
     #[serde(default)]
     no_tablespaces: bool,
-    /// With `create`: the locale of the new database, like `C` or `de_DE.utf8`. Default: that of the dumped database.
+    /// Locale of the new database, like `C` or `de_DE.utf8`. Only with `create`. Default: the locale of the dumped
+    /// database.
     #[serde(default)]
     locale: Option<String>,
-    /// The `pg_restore` to use, or the `psql` for a dump of `format: plain`. Default: the one that fits the dump and the
-    /// server, from the distribution's folders or `PATH`.
+    /// Path or name of `pg_restore`, or of `psql` for a dump of `format: plain`. Default: the one that fits the dump
+    /// and the server, from the folders of the distribution or `PATH`.
     #[serde(default)]
     program: Option<String>,
-    /// How many connections restore at a time. With more than one, and always for a dump of `format: directory`, the dump
-    /// is first laid out unencrypted in a private folder of the system's temporary folder (TMPDIR), which needs room for
-    /// all of it and is removed whatever happens.
+    /// Number of connections that restore at the same time. With more than one, and always for a dump of
+    /// `format: directory`, the dump is first unpacked unencrypted into a private folder below TMPDIR, which needs room
+    /// for all of it and is always removed afterwards.
     #[serde(default = "proof::one")]
     #[schemars(range(min = 1, max = 64))]
     jobs: u8,
-    /// The database to restore into; what is left out is the plan's.
+    /// Connection settings of the database to restore into. They override those of the plan.
     #[serde(default)]
     database: Settings,
 }
 
-/// What was restored.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// How many tables were compared.
+    /// Number of tables that were compared.
     tables: u64,
-    /// How many rows these have.
+    /// Number of rows in these tables.
     rows: u64,
-    /// How many relations, functions and types are in the database.
+    /// Number of relations, functions and types in the database.
     objects: u64,
-    /// How long it took, in seconds to the millisecond.
+    /// Duration in seconds, to the millisecond.
     seconds: f64,
-    /// Whether the archive says what was dumped, so that there was something to compare with.
+    /// Whether the result was compared. It is false when the archive does not say what was dumped.
     compared: bool,
 }
 

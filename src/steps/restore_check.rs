@@ -14,68 +14,71 @@ use crate::secret::Secret;
 use crate::step::{Area, Check, Class, Look, Preflight, Preview, Probe, Step, StepError, Touch};
 use crate::value::Value;
 
-/// Restores an archive somewhere where it harms nobody, compares it with what was dumped, and clears it away.
+/// Test an archive: restore it and compare the result with what was dumped.
+///
+/// The step succeeds only when every table has the rows, and the checksum if there is one, that the manifest in the
+/// archive names. A cluster or database that it created is removed afterwards, also when the step fails.
 ///
 /// A restore runs code that owners of objects in the dump wrote: constraints, defaults, index expressions, generated
-/// columns, casts. By default it runs in a cluster of its own on this machine, confined by `bubblewrap` where that is
-/// installed. It is a success only when every table has the rows, and the checksum if there is one, that the manifest in the archive
-/// names. What it made is removed whatever happens.
+/// columns, casts. By default it runs in its own cluster on this machine, confined by `bubblewrap` where that is
+/// installed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The archive, from its final place or from the copy.
+    /// Path of the archive, or of a copy of it.
     #[schemars(extend("x-runplan-path" = true))]
     archive: String,
-    /// Its password, when it has one.
+    /// Password of the archive. Not needed for an archive without encryption.
     #[serde(default)]
     password: Option<Secret>,
-    /// Where it is restored to.
+    /// Where to restore it.
     #[serde(default)]
     into: Into,
-    /// Do it only when the last check of this plan and database that was passed is older.
+    /// Skip the check when this plan and database passed one less than this long ago, like `7d`. Default: check in
+    /// every run.
     #[serde(default)]
     every: Option<Span>,
-    /// Restore on a server (`scratch`, `database`) also as a superuser or as another role that could harm the server:
-    /// you trust everyone who may create objects in the dumped database. Default: false.
+    /// Allow a restore on a server (`scratch`, `database`) by a superuser or another role that could harm the server.
+    /// Set it only if you trust everyone who may create objects in the dumped database.
     #[serde(default)]
     trust_source: bool,
-    /// How many connections restore at a time. Default: in a cluster the number of processors where there is room, else 1.
-    /// With more than one, and always for a dump of `format: directory`, the dump is first laid out unencrypted in a
-    /// private folder of the system's temporary folder (TMPDIR), which needs room for all of it and is removed whatever
-    /// happens.
+    /// Number of connections that restore at the same time. Default: in a cluster one per processor if there is room,
+    /// otherwise 1. With more than one, and always for a dump of `format: directory`, the dump is first unpacked
+    /// unencrypted into a private folder below TMPDIR, which needs room for all of it and is always removed afterwards.
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     jobs: Option<u8>,
-    /// The server for `scratch`, or the database for `database`; what is left out is the plan's.
+    /// Connection settings of the server (`scratch`) or the database (`database`). They override those of the plan.
     #[serde(default)]
     database: Settings,
 }
 
-/// Where an archive is restored to for a check.
+/// Where an archive is restored for a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Into {
-    /// A cluster of its own on this machine, started for it and removed after it. Needs the server programs of PostgreSQL.
+    /// A temporary cluster on this machine, removed afterwards. Needs the server programs of PostgreSQL.
     #[default]
     Cluster,
-    /// A database of its own on the server, made for it and dropped after it. Refused for roles that could harm the server.
+    /// A temporary database on the server, dropped afterwards. Refused for roles that could harm the server.
     Scratch,
-    /// The database that is named, which must be empty and is left as it is then. Refused like `scratch`.
+    /// The named database. It must be empty, and the restored objects stay in it. Refused for the same roles as
+    /// `scratch`.
     Database,
 }
 
-/// What was seen.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// Whether a check was made; none was due otherwise.
+    /// Whether a check was made. It is false when none was due.
     checked: bool,
-    /// How many tables were compared.
+    /// Number of tables that were compared.
     tables: u64,
-    /// How many rows these have.
+    /// Number of rows in these tables.
     rows: u64,
-    /// How many relations, functions and types were restored.
+    /// Number of relations, functions and types that were restored.
     objects: u64,
-    /// How long it took, in seconds to the millisecond.
+    /// Duration in seconds, to the millisecond.
     seconds: f64,
 }
 

@@ -11,33 +11,34 @@ use crate::postgres::{self, Bound, Session, Settings};
 use crate::quantity::Size;
 use crate::step::{Alters, Area, Check, Fault, Look, Preflight, Preview, Step, StepError, Touch};
 
-/// Runs a statement, or a file of statements.
+/// Run an SQL statement, or a file of statements.
 ///
-/// Parameters are bound, never pasted into the text: `$1` is the first. A query gives its rows as a list of maps. All of
-/// it is one transaction unless `transaction` is false. The session keeps the role's own `search_path`, time zone and
-/// formats of dates, as in `psql`; its time limits are off, since the step has `timeout`.
+/// Values are bound to `$1`, `$2` …, never pasted into the text. A query returns its rows as a list of maps. Everything
+/// runs in one transaction unless `transaction` is false. The session keeps the role's own `search_path`, time zone and
+/// date formats, as in `psql`. Its time limits are switched off; use the `timeout` of the step.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The statement.
+    /// Statement to run. Give `statement` or `file`.
     #[serde(default)]
     statement: Option<String>,
-    /// A file with one or more statements, instead of `statement`.
+    /// File with one or more statements, instead of `statement`.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     file: Option<String>,
-    /// The values of `$1`, `$2`, …; a list is an array, a map JSON. Only for a single statement.
+    /// Values for `$1`, `$2` …. A list becomes an array, a map becomes JSON. Only for a single statement.
     #[serde(default)]
     params: Vec<Json>,
-    /// Whether all of it happens or nothing. VACUUM, CREATE DATABASE and their like need `false`.
+    /// Run everything in one transaction, so that all of it happens or nothing. VACUUM, CREATE DATABASE and similar
+    /// statements need `false`.
     #[serde(default = "yes")]
     transaction: bool,
-    /// How many rows of a query are kept, the first ones, and at most 16 MiB of them; more are counted, and the log says
-    /// so.
+    /// Maximum number of rows in the output, and at most 16 MiB of them. Further rows are counted but not returned, and
+    /// the log says so.
     #[serde(default = "a_thousand")]
     #[schemars(range(min = 1, max = 100_000))]
     max_rows: usize,
-    /// The database; what is left out is the plan's.
+    /// Connection settings. They override those of the plan.
     #[serde(default)]
     database: Settings,
 }
@@ -50,12 +51,12 @@ fn a_thousand() -> usize {
     1000
 }
 
-/// What the statement gave.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The rows of a query, each a map by column; a file of several statements gives none.
+    /// Rows of a query, each a map by column name. It is empty for a file of several statements.
     rows: Vec<serde_json::Map<String, Json>>,
-    /// How many rows were changed or found.
+    /// Number of rows that were changed or found.
     affected: u64,
 }
 

@@ -10,40 +10,40 @@ use crate::proof::{self, Compared};
 use crate::secret::Secret;
 use crate::step::{Look, Preview, Step, StepError, Touch};
 
-/// Reads an archive through and says whether it is good, without a database.
+/// Read an archive completely and check it, without a database.
 ///
-/// Its record, size and SHA-256; the authentication code or checksum of every entry; the dump's table of contents and all
-/// its data: the rows and checksum of every table, every sequence and every large object, as the manifest says. What could
-/// not be measured is named. All checks that fail are said.
+/// Checked are the record, the size and the SHA-256; the authentication code or checksum of every entry; the table of
+/// contents of the dump; and, against the manifest, the rows and checksum of every table, every sequence and every
+/// large object. What could not be measured is named. All problems are reported, not only the first.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The archive, or a bare dump.
+    /// Path of the archive, or of a dump file.
     #[schemars(extend("x-runplan-path" = true))]
     archive: String,
-    /// Its password, when it has one.
+    /// Password of the archive. Not needed for an archive without encryption.
     #[serde(default)]
     password: Option<Secret>,
-    /// Whether its record is written again when that is all that is missing: from the manifest inside, after every byte was
-    /// read.
+    /// Write the record again if nothing else is missing. It is made from the manifest in the archive, after every byte
+    /// was read.
     #[serde(default)]
     write_record: bool,
 }
 
-/// What was found good.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The archive.
+    /// Path of the archive.
     path: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     bytes: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256, in hexadecimal.
     sha256: String,
-    /// How many entries it has.
+    /// Number of entries in the archive.
     entries: u64,
-    /// How many tables were compared with the manifest.
+    /// Number of tables that were compared with the manifest.
     tables: u64,
-    /// How many rows these have.
+    /// Number of rows in these tables.
     rows: u64,
 }
 

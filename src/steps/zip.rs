@@ -13,36 +13,36 @@ use crate::quantity::Size;
 use crate::step::{Area, Check, Fault, Look, Preflight, Preview, Progress, Step, StepError, Touch, Unit};
 use crate::value::Value;
 
-/// Puts files into an encrypted archive.
+/// Pack files into an encrypted archive.
 ///
-/// The files are named in the archive as they are named here, without a leading `/` or `..`. The archive gets its name
-/// only when every byte was read back; retention does not count it, since it holds no dump.
+/// Entries have the paths that are given here, without a leading `/` or `..`. The archive gets its name only after
+/// every byte was read back. Retention does not count it, because it contains no dump.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Files, folders with all below them, or patterns with `*`, `?` and `**`. Symbolic links are not followed; each must
-    /// name something. A relative one begins in the folder of the plan.
+    /// Files, folders (with everything in them), or patterns with `*`, `?` and `**`, like `/etc/postgresql/**`. Each
+    /// must match something. Symbolic links are not followed. A relative path is relative to the folder of the plan.
     #[schemars(length(min = 1))]
     #[schemars(extend("x-runplan-path" = "pattern"))]
     files: Vec<String>,
-    /// The archive to make.
+    /// Archive to write.
     archive: archive::Settings,
 }
 
-/// What was made.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The archive.
+    /// Path of the archive.
     path: String,
-    /// The archive at every place it was written to, `path` first.
+    /// All paths that were written, `path` first.
     paths: Vec<String>,
-    /// Its size in bytes.
+    /// Size of the archive in bytes.
     bytes: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256 of the archive, in hexadecimal.
     sha256: String,
-    /// How many files are in it.
+    /// Number of files in the archive.
     files: u64,
-    /// Their size in bytes.
+    /// Size of these files in bytes.
     file_bytes: u64,
 }
 

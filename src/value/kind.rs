@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// The type of a parameter or of a declared output.
+/// Type of a parameter or of a declared output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ParamType {
     String,
-    /// A text that names a file or folder. A relative one belongs to the folder of the file that it is written in, on a
-    /// command line to the current folder.
+    /// Path of a file or folder. A relative path is relative to the folder of the file that it is written in; on a
+    /// command line, to the current folder.
     Path,
     Integer,
     Number,

@@ -13,18 +13,19 @@ use crate::process;
 use crate::secret::Secret;
 use crate::step::Env;
 
-/// Where a secret comes from: exactly one of the keys.
+/// Source of a secret. Give exactly one key.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The environment variable that holds it.
+    /// Environment variable with the secret. An empty one counts as missing.
     #[serde(default)]
     pub env: Option<String>,
-    /// The file that holds it; a last line end is not part of it. A relative path belongs to the folder of the plan.
+    /// File with the secret, at most 64 KiB. A final newline is removed. A relative path is relative to the folder of
+    /// the plan.
     #[serde(default)]
     pub file: Option<String>,
-    /// The program and its arguments that print it on standard output; a last line end is not part of it. It runs in the
-    /// folder of the plan.
+    /// Program and arguments that print the secret, like `[pass, show, backup/token]`. A final newline is removed. The
+    /// program runs in the folder of the plan.
     #[serde(default)]
     pub command: Option<Vec<String>>,
 }

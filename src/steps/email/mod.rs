@@ -13,40 +13,41 @@ use crate::step::{Area, Check, Class, Fault, Look, Preflight, Preview, Probe, Ru
 use crate::value::Value;
 use attach::Attach;
 
-/// Sends a mail.
+/// Send a mail.
 ///
-/// Left to itself it reports the run: the plan, the host, what failed and why, every step with its status, the last lines
-/// of the log, in text and in HTML. Every address is checked before the run, secrets are masked, and a connection that is
-/// to be encrypted never falls back to clear text. An attachment that is missing, or too large for the server, keeps
-/// no mail from going: the mail says so.
+/// Without a `body` the mail is a report of the run, in text and HTML: the plan, the host, what failed and why, every
+/// step with its status, and the last lines of the log. Every address is checked before the run, secrets are masked,
+/// and an encrypted connection never falls back to clear text. An attachment that is missing, or too large for the
+/// server, does not stop the mail: the mail says so.
 ///
-/// A server that says "later" (4xx) or cannot be reached is worth a `retry`; a refusal (5xx) is not. When some recipients
-/// are refused, the others get the mail and the step fails, naming the refused.
+/// A temporary error of the server (4xx), or a server that cannot be reached, is transient: `retry` repeats it. A
+/// refusal (5xx) is final. If some recipients are refused, the others get the mail, and the step fails and names the
+/// refused ones.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The mail server.
+    /// Mail server.
     smtp: mail::Settings,
-    /// The sender, like `backup@example.org` or `Backups <backup@example.org>`.
+    /// Sender, like `backup@example.org` or `Backups <backup@example.org>`.
     from: String,
-    /// The recipients.
+    /// Recipients.
     #[schemars(length(min = 1))]
     to: Vec<String>,
-    /// More recipients, for their information.
+    /// Recipients of a carbon copy.
     #[serde(default)]
     cc: Vec<String>,
-    /// The subject; otherwise it says the plan, how the run went and on which host.
+    /// Subject. Default: the plan, the result of the run and the host.
     #[serde(default)]
     subject: Option<String>,
-    /// The text; otherwise a report of the run.
+    /// Text of the mail. Default: a report of the run.
     #[serde(default)]
     body: Option<String>,
-    /// Files to attach. Only the log of the run is masked on its way into the file: mind what others hold.
+    /// Files to attach, like `${{ run.log_file }}`. Secrets are masked in the log of the run only, not in other files.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     attach: Vec<String>,
-    /// The most that is taken of one attachment. Of a larger text the beginning and the end go along, another file is
-    /// left out.
+    /// Maximum size of one attachment. Of a larger text file only the beginning and the end are attached; another file
+    /// is left out.
     #[serde(default = "five_mebibytes")]
     max_attachment: Size,
 }
@@ -55,14 +56,14 @@ fn five_mebibytes() -> Size {
     Size(5 << 20)
 }
 
-/// What became of the mail.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The Message-ID, by which mail servers name the mail in their logs.
+    /// Message-ID, by which the logs of mail servers name the mail.
     message_id: String,
-    /// How many recipients it went to.
+    /// Number of recipients that the server accepted.
     recipients: u64,
-    /// How many files went along.
+    /// Number of attached files.
     attachments: u64,
 }
 

@@ -16,73 +16,76 @@ use crate::step::{Area, Check, Class, Fault, Look, Preflight, Preview, Probe, St
 use crate::value::Value;
 use crate::web::{self, Place};
 
-/// Sends a request to a web server.
+/// Send an HTTP request: a heartbeat, a chat message or a webhook.
 ///
-/// A heartbeat at the end of a good night, a message to a chat, a webhook. The step is good when the server answers with a
-/// status that is expected, and fails otherwise: no connection, a broken one, no answer in time, 408, 425, 429 and 5xx are
-/// worth a `retry`, and `Retry-After` lengthens its wait, up to `max_delay` or 5 minutes; every other failure is final.
+/// The step succeeds when the status of the response is one of `expect_status` and, with `expect_body`, the body is
+/// that text. A failed or broken connection, a timeout, 408, 425, 429 and 5xx are transient: `retry` repeats them.
+/// `Retry-After` lengthens the wait, up to `max_delay` or 5 minutes. All other failures are final.
 ///
-/// Address, login, headers and what is sent may be secrets. They are masked wherever the request or its answer is shown,
-/// go to no other host by a redirect, and travel in clear text to this machine only. Certificates are always checked.
+/// The URL, the password, header values and the content may be secrets. They are masked wherever the request or the
+/// response is shown. A redirect never sends them to another host, and they are sent in clear text only to this
+/// machine. Certificates are always checked.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The address, `https://…` or `http://…`. It may be a secret or have one in it.
+    /// URL, `https://…` or `http://…`. It may be or contain a secret.
     url: MaybeSecret,
-    /// The method. When it is left out: `POST` where something is sent, otherwise `GET`.
+    /// Method. Default: `POST` when something is sent, otherwise `GET`.
     #[serde(default)]
     method: Option<Method>,
-    /// Headers by name; a value may be a secret.
+    /// Headers by name, like `Authorization: "Bearer ${{ secrets.token }}"`. A value may be or contain a secret.
     #[serde(default)]
     headers: BTreeMap<String, MaybeSecret>,
-    /// The user to log in as (Basic); a token goes under `headers`.
+    /// User name for basic authentication. For a token, use `headers`.
     #[serde(default)]
     username: Option<String>,
-    /// The password of `username`.
+    /// Password of `username`.
     #[serde(default)]
     password: Option<Secret>,
-    /// The text to send, as `text/plain` unless `headers` says otherwise.
+    /// Text to send, as `text/plain` unless `headers` sets another type.
     #[serde(default)]
     body: Option<MaybeSecret>,
-    /// The value to send as JSON; texts in it may be secrets.
+    /// Value to send as JSON. Texts in it may be or contain secrets.
     #[serde(default)]
     json: Option<Value>,
-    /// The file whose content is sent.
+    /// File whose content is sent.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     file: Option<String>,
-    /// The largest `file` that is sent.
+    /// Maximum size of `file`. A larger one fails the step.
     #[serde(default = "sixteen_mebibytes")]
     max_file: Size,
-    /// The statuses that are good; otherwise each from 200 to 299.
+    /// Status codes that mean success, like `[200, 404]`. Default: 200 to 299.
     #[serde(default)]
     #[schemars(inner(range(min = 200, max = 599)))]
     expect_status: Vec<u16>,
-    /// What the answer must be, apart from blanks around it: some servers say 200 also of what they did not take.
+    /// Required body of the response; leading and trailing whitespace is ignored. Some servers respond 200 although
+    /// they did not accept the request.
     #[serde(default)]
     expect_body: Option<String>,
-    /// How many redirects are followed. Never from `https://` to `http://`, with a secret never to another host, and not
-    /// where what is sent would be lost.
+    /// Maximum number of redirects. They are never followed from `https://` to `http://`, to another host with a secret
+    /// or a file, or where a `POST` would become a `GET` without its body.
     #[serde(default = "five")]
     #[schemars(range(max = 20))]
     redirects: u8,
-    /// How long a connection may take, TLS included.
+    /// Maximum time to connect, TLS included.
     #[serde(default = "ten_seconds")]
     connect_timeout: Span,
-    /// How long the whole exchange may take, redirects included.
+    /// Maximum time for the whole request, redirects included.
     #[serde(default = "thirty_seconds")]
     timeout: Span,
-    /// A file with the certificate authorities to trust, PEM, in place of the system's; empty is the same as left out.
+    /// PEM file with the certificate authorities to trust, instead of those of the system. An empty text counts as
+    /// absent.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     ca_file: Option<String>,
-    /// The proxy, like `http://proxy.example.org:3128`, or `none`; empty is the same as left out: as `https_proxy`,
-    /// `http_proxy`, `all_proxy` and `no_proxy` say, in small or capital letters.
+    /// Proxy, like `http://proxy.example.org:3128`, or `none`. An empty text counts as absent. Default: `https_proxy`,
+    /// `http_proxy`, `all_proxy` and `no_proxy`, in lower or upper case.
     #[serde(default)]
     proxy: Option<MaybeSecret>,
 }
 
-/// The method of a request.
+/// Method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
@@ -126,16 +129,16 @@ impl Method {
     }
 }
 
-/// What the server answered.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The status.
+    /// Status code of the response.
     status: u16,
-    /// The answer as text, its first 64 KiB, with the secrets that were sent masked.
+    /// Body of the response as text, at most the first 64 KiB. Secrets that were sent are masked.
     body: String,
-    /// The same as a value, when the server says that it is JSON and all of it was taken; otherwise null.
+    /// Body as a value, if the server says that it is JSON and the body is complete. Otherwise null.
     json: Json,
-    /// How long the exchange took.
+    /// Duration in seconds.
     seconds: f64,
 }
 

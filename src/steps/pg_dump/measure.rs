@@ -8,15 +8,15 @@ use super::Params;
 use crate::postgres::{self, Pattern};
 use crate::step::StepError;
 
-/// What is measured of each table. It comes from the dump's own bytes while they pass by; the tables of the source are
-/// not read for it.
+/// What the manifest says of each table. It is computed from the bytes of the dump while they are written; the tables
+/// of the server are not read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Depth {
-    /// Its rows are counted.
+    /// The number of rows.
     Counts,
-    /// Its rows are counted and hashed. The checksum finds every mistake; against malice stands the authentication code of
-    /// the archive.
+    /// The number of rows and a checksum of them. The checksum finds mistakes; the authentication code of the archive
+    /// finds malicious changes.
     #[default]
     Checksums,
 }

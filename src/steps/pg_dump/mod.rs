@@ -36,76 +36,78 @@ use measure::Depth;
 use stream::{Kind, Sink, Wanted};
 use target::Target;
 
-/// Dumps a database into an encrypted archive.
+/// Dump a database into an encrypted archive.
 ///
-/// The dump goes straight from the standard output of `pg_dump` into the archive: no temporary file, nothing unencrypted
-/// on disk (`format: directory` excepted). The archive gets its name only when `pg_dump` ended well and every byte was read back. Beside it lies its
-/// record, `<archive>.json`.
+/// The output of `pg_dump` goes directly into the archive, without a temporary file, so nothing unencrypted is written
+/// to the disk (except with `format: directory`). The archive gets its name only after `pg_dump` succeeded and every
+/// byte was read back. Its record is beside it, as `<archive>.json`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The `pg_dump` to use; otherwise the one of the server's own major version, else the nearest newer one.
+    /// Path or name of `pg_dump`. Default: the one of the server's major version, else the nearest newer one.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = "program"))]
     program: Option<String>,
-    /// What `pg_dump` writes.
+    /// Format of the dump.
     #[serde(default)]
     format: Format,
-    /// How many tables are dumped at a time, each over a connection of its own; for `format: directory`.
+    /// Number of tables that are dumped at the same time, each over its own connection. Only for `format: directory`.
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     jobs: Option<u8>,
-    /// The archive to make.
+    /// Archive to write. Give `archive` or `file`.
     #[serde(default)]
     archive: Option<archive::Settings>,
-    /// The file to make instead of an archive: the dump as it is, neither compressed nor encrypted.
+    /// File to write instead of an archive: the dump as `pg_dump` writes it, neither compressed nor encrypted.
     #[serde(default)]
     #[schemars(extend("x-runplan-path" = true))]
     file: Option<String>,
-    /// Dump only these schemas; patterns of pg_dump, each of which must match something.
+    /// Dump only these schemas. Patterns as in `pg_dump --schema`; each must match something.
     #[serde(default)]
     schemas: Vec<String>,
-    /// Dump only these tables; patterns of pg_dump, each of which must match something.
+    /// Dump only these tables. Patterns as in `pg_dump --table`; each must match something.
     #[serde(default)]
     tables: Vec<String>,
-    /// Leave these tables out; patterns of pg_dump.
+    /// Leave these tables out. Patterns as in `pg_dump --exclude-table`.
     #[serde(default)]
     exclude_tables: Vec<String>,
-    /// Leave the rows of these tables out; patterns of pg_dump.
+    /// Dump the definition of these tables without their rows. Patterns as in `pg_dump --exclude-table-data`.
     #[serde(default)]
     exclude_table_data: Vec<String>,
-    /// Whether roles and tablespaces go along, as `globals.sql` in the same archive. Their passwords are among them when
-    /// the user may read those.
+    /// Add the roles and tablespaces of the server to the archive, as `globals.sql`. Passwords of roles are included if
+    /// the role of the dump may read them.
     #[serde(default)]
     globals: bool,
-    /// What is measured of each table, for the manifest in the archive: `checksums` (the default) or `counts`.
+    /// What the manifest in the archive says of each table: the number of rows and a checksum, or only the number of
+    /// rows.
     #[serde(default)]
     evidence: Depth,
-    /// Whether the rows of each ordinary table are also counted by a query of our own in the snapshot that is dumped, for
-    /// those who doubt `pg_dump` itself. It reads every table once more. A difference fails the step; a table that cannot
-    /// be counted is a warning. Default: false.
+    /// Also count the rows of each ordinary table by a query in the snapshot of the dump, for those who do not want to
+    /// trust `pg_dump` alone. Every table is then read once more. A difference fails the step; a table that cannot be
+    /// counted is a warning.
     #[serde(default)]
     cross_check: bool,
-    /// Whether a dump without tables is taken: no table, partitioned table or foreign table is defined in it, and none has
-    /// rows in it. Otherwise the step fails and makes no archive. Default: false.
+    /// Accept a dump that defines no table, partitioned table or foreign table and contains no rows. By default the
+    /// step then fails and writes no archive.
     #[serde(default)]
     allow_empty: bool,
-    /// How long to wait for the locks on all tables.
+    /// Maximum time to wait for the locks of all tables.
     #[serde(default = "a_minute")]
     lock_wait_timeout: Span,
-    /// How far `pg_dump` and our own threads step back for other programs: the nice value, from 0 to 19.
+    /// Lower the priority of `pg_dump` and of runplan's own threads: the nice value, from 0 to 19 (the lowest
+    /// priority).
     #[serde(default)]
     #[schemars(range(min = 0, max = 19))]
     nice: Option<u8>,
-    /// The most bytes in a second that are taken from `pg_dump`, like `50MB/s`; the server is then read no faster. Its
-    /// snapshot and locks last as much longer. Not for `format: directory`, whose files nobody holds back.
+    /// Maximum rate at which the output of `pg_dump` is read, in bytes per second, like `50MB/s`. The server is then
+    /// read no faster, and the snapshot and locks last longer. Not for `format: directory`.
     #[serde(default)]
     max_rate: Option<Rate>,
-    /// More arguments for `pg_dump`, passed on as they are; not those that say what is dumped from where to where, which
-    /// are parameters.
+    /// More arguments for `pg_dump`, passed on unchanged, like `[--no-comments]`. Arguments that set the connection,
+    /// the output or the format are refused; use the parameters instead.
     #[serde(default)]
     extra_args: Vec<String>,
-    /// The database; what is left out is the plan's.
+    /// Connection settings. They override those of the plan.
     #[serde(default)]
     database: Settings,
 }
@@ -114,37 +116,37 @@ fn a_minute() -> Span {
     Span(std::time::Duration::from_secs(60))
 }
 
-/// What `pg_dump` writes.
+/// Format of the dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For `pg_restore`; uncompressed, since the archive compresses.
+    /// One file for `pg_restore`. `pg_dump` does not compress it, because the archive does.
     #[default]
     Custom,
-    /// SQL, for `psql`.
+    /// SQL for `psql`.
     Plain,
-    /// For `pg_restore`, a file for each table, several tables at a time (`jobs`). The files pass through a folder beside
-    /// the archive, where they have no name and are unencrypted until they are packed: it needs room for what waits there.
-    /// One table is never dumped by two, so a database that is one large table gains nothing. On Linux only.
+    /// One file per table, for `pg_restore`; `jobs` tables are dumped at the same time. The files wait unencrypted in a
+    /// folder beside the archive until they are packed, each without a name, so the folder needs room for them. One
+    /// table is never dumped by two connections, so a database with one large table gains nothing. Linux only.
     Directory,
 }
 
-/// What the dump gave.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// The archive, or the bare dump.
+    /// Path of the archive, or of the dump file.
     path: String,
-    /// It at every place it was written to, `path` first.
+    /// All paths that were written, `path` first.
     paths: Vec<String>,
-    /// Its size in bytes.
+    /// Size in bytes.
     bytes: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256, in hexadecimal.
     sha256: String,
-    /// The size of the dump before compression, in bytes.
+    /// Size of the dump before compression, in bytes.
     dump_bytes: u64,
-    /// The server's version.
+    /// Version of the server.
     server_version: String,
-    /// How long it took, in seconds to the millisecond.
+    /// Duration in seconds, to the millisecond.
     seconds: f64,
 }
 

@@ -22,73 +22,78 @@ use folder::{Archive, Other, Sorted, Wanted, sort};
 use known::Known;
 use rules::{Candidate, Policy, Verdict, decide};
 
-/// Keeps archives of a folder by rules and removes the others.
+/// Remove old archives from a folder, by rules.
 ///
-/// At least one `keep_…` rule is needed; what any of them keeps stays. Only complete dumps with a valid record of the same
-/// plan, target, database and server count, and only those are ever removed, each with its record. Archive and record must
-/// belong to the owner of the folder or to the user that runs the plan, and an archive whose bytes changed since it was
-/// made does not count; `pattern` takes in files without one. A pinned archive (`runplan pin`) stays and takes
-/// nobody's place; so does one whose time is yet to come, since a clock was wrong. One that lies at several places of the
-/// folder counts once, and stays or goes at all of them. They are ordered by the time in their records.
-/// Symbolic links are not followed. When an earlier step of the run failed nothing is removed, except when that step has
-/// `continue_on_error` and makes no archive or copy. Nor is anything removed while a clock is wrong by more than a day.
+/// Give at least one `keep_…` rule. An archive stays when any of the rules keeps it.
+///
+/// Only complete dumps count, with a valid record of the same plan, target, database and server. Only those are ever
+/// removed, each with its record. Archive and record must belong to the owner of the folder or to the user who runs the
+/// plan. An archive whose bytes changed since it was made does not count. `pattern` adds files without a record. An
+/// archive that is in the folder several times counts once, and stays or goes in all places. Archives are ordered by
+/// the time in their records. Symbolic links are not followed.
+///
+/// A pinned archive (`runplan pin`) stays and does not count for the rules. The same is true of an archive with a time
+/// in the future, because a clock was wrong.
+///
+/// Nothing is removed when an earlier step of the run failed, except a step with `continue_on_error` that makes no
+/// archive and no copy. Nothing is removed while the clock differs from the server's by more than a day.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The folder.
+    /// Folder with the archives.
     #[schemars(extend("x-runplan-path" = true))]
     dir: String,
-    /// How many stay, the newest.
+    /// Keep the newest N archives.
     #[serde(default)]
     #[schemars(range(min = 1))]
     keep_last: Option<u32>,
-    /// Of how many days the newest stays; days without an archive do not count.
+    /// Keep the newest archive of each of the last N days that have one.
     #[serde(default)]
     #[schemars(range(min = 1))]
     keep_daily: Option<u32>,
-    /// Of how many weeks, Monday to Sunday, the newest stays.
+    /// Keep the newest archive of each of the last N weeks (Monday to Sunday) that have one.
     #[serde(default)]
     #[schemars(range(min = 1))]
     keep_weekly: Option<u32>,
-    /// Of how many months the newest stays.
+    /// Keep the newest archive of each of the last N months that have one.
     #[serde(default)]
     #[schemars(range(min = 1))]
     keep_monthly: Option<u32>,
-    /// Of how many years the newest stays.
+    /// Keep the newest archive of each of the last N years that have one.
     #[serde(default)]
     #[schemars(range(min = 1))]
     keep_yearly: Option<u32>,
-    /// All that are no older than this stay, reckoned from the newest one.
+    /// Keep every archive that is at most this much older than the newest one, like `30d`.
     #[serde(default)]
     keep_within: Option<Span>,
-    /// The fewest that stay, whatever else is said.
+    /// Keep at least N archives, whatever the rules say.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     min_keep: u32,
-    /// The database whose archives count; otherwise the plan's.
+    /// Name of the database whose archives count. Default: the database of the plan.
     #[serde(default)]
     database: Option<String>,
-    /// The plan whose archives count; otherwise this one.
+    /// Name of the plan whose archives count. Default: this plan.
     #[serde(default)]
     plan: Option<String>,
-    /// Whose server's archives count. The same server is one with the same `system_identifier`, or with the same host and
-    /// port as the plan gives them; `any` counts those of every server.
+    /// Servers whose archives count. Two archives are from the same server when they have the same `system_identifier`,
+    /// or the same host and port.
     #[serde(default)]
     server: Servers,
-    /// Names of files without a record that count too, ordered by when they were last written; `*` and `?` are
-    /// wildcards.
+    /// Pattern for names of files without a record that count too, like `app-*.zip`. Such files are ordered by their
+    /// modification time. `*` and `?` are wildcards.
     #[serde(default)]
     pattern: Option<String>,
 }
 
-/// Whose server's archives count.
+/// Servers whose archives count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Servers {
-    /// Those of the plan's server; archives of others are left alone.
+    /// The server of the plan. Archives of other servers are left alone.
     #[default]
     Same,
-    /// Those of every server.
+    /// Every server.
     Any,
 }
 
@@ -120,14 +125,14 @@ impl Params {
     }
 }
 
-/// What was done.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// How many archives stay, each counted once.
+    /// Number of archives that stay, each counted once.
     kept: u64,
-    /// How many were removed, each counted once.
+    /// Number of archives that were removed, each counted once.
     deleted: u64,
-    /// The bytes that this freed.
+    /// Number of bytes that were freed.
     freed_bytes: u64,
 }
 

@@ -19,37 +19,38 @@ use names::{Name, wanted};
 use place::Chosen;
 use rules::{Action, Rules, decide};
 
-/// Vacuums each table when a rule on the control table says that it is due.
+/// Vacuum the tables that are due, by a control table.
 ///
-/// By default a table without a record gets VACUUM (FULL, ANALYZE); fewer than 5 days after its last VACUUM nothing is
-/// done, up to 10 days VACUUM, later VACUUM (FULL, ANALYZE). One table that fails does not stop the next; the step fails
-/// at the end.
+/// By default: `VACUUM (FULL, ANALYZE)` for a table without a record in the control table, nothing when the last VACUUM
+/// was fewer than 5 days ago, `VACUUM` when it was 5 to 10 days ago, and `VACUUM (FULL, ANALYZE)` when it was more than
+/// 10 days ago. If one table fails, the others are still vacuumed and the step fails at the end.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Names exactly as stored, with `schema.` before the first dot if wanted; `*` and `?` are wildcards, and
-    /// `{ schema, name }` names a table that itself has a dot or a star. An unqualified name means the search path. A
-    /// partitioned table is named in full. Default: all ordinary tables but the control table.
+    /// Tables to vacuum, named exactly as stored: `orders`, `sales.orders`, or a pattern with `*` and `?` like
+    /// `audit.*`. A name without a schema is searched in the search path. `{ schema, name }` names a table whose name
+    /// contains a dot or a star. Partitioned tables and materialized views must be named without wildcards. Default:
+    /// all ordinary tables except the control table.
     #[serde(default)]
     tables: Option<Vec<Name>>,
-    /// Names or patterns to leave out.
+    /// Tables to leave out: names or patterns, as in `tables`.
     #[serde(default)]
     exclude: Vec<Name>,
-    /// Whether VACUUM FULL may be used.
+    /// Allow `VACUUM FULL`. With `false`, `VACUUM (ANALYZE)` is used instead.
     #[serde(default = "yes")]
     full: bool,
-    /// When what is due.
+    /// Rules that decide which VACUUM is due.
     #[serde(default)]
     rules: Rules,
-    /// The table that keeps when each table was last vacuumed; created when missing. It must be a plain table of the
-    /// connected user, of the database's owner or of a superuser: one with triggers, rules, policies, checks or
-    /// expressions is refused, since a record would run them.
+    /// Table that records when each table was last vacuumed. It is created when it is missing. It must be a plain table
+    /// that belongs to the connected role, the owner of the database or a superuser. A table with triggers, rules,
+    /// policies, check constraints or expressions is refused, because a new record would run their code.
     #[serde(default = "control")]
     control_table: String,
-    /// How long to wait for a table's lock.
+    /// Maximum time to wait for the lock of a table.
     #[serde(default = "five_seconds")]
     lock_timeout: Span,
-    /// The database; what is left out is the plan's.
+    /// Connection settings. They override those of the plan.
     #[serde(default)]
     database: Settings,
 }
@@ -66,20 +67,20 @@ fn five_seconds() -> Span {
     Span(std::time::Duration::from_secs(5))
 }
 
-/// What was done.
+/// Result of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// Each table with its decision and figures.
+    /// Each table with its decision and its figures.
     tables: Vec<Done>,
-    /// How many were vacuumed.
+    /// Number of tables that were vacuumed.
     vacuumed: u32,
-    /// How many were not due.
+    /// Number of tables that were not due.
     skipped: u32,
-    /// How many failed.
+    /// Number of tables that failed.
     failed: u32,
 }
 
-/// One table.
+/// A table with its decision and its figures.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Done {
     name: String,

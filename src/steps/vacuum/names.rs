@@ -60,8 +60,8 @@ impl JsonSchema for Name {
         json_schema!({
             "type": ["string", "object"],
             "properties": {
-                "schema": { "type": "string", "description": "The schema, exactly as stored." },
-                "name": { "type": "string", "description": "The table, exactly as stored." }
+                "schema": { "type": "string", "description": "Name of the schema, exactly as stored." },
+                "name": { "type": "string", "description": "Name of the table, exactly as stored." }
             },
             "required": ["schema", "name"],
             "additionalProperties": false

@@ -4,17 +4,18 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When what is due.
+/// Rules that decide which VACUUM is due.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// What a table without a record gets.
+    /// What to do with a table without a record in the control table.
     #[serde(default)]
     never: Never,
-    /// Fewer days than this since the last VACUUM: nothing.
+    /// Do nothing when the last VACUUM was fewer than this many days ago.
     #[serde(default = "five")]
     skip_below_days: i64,
-    /// More days than this: VACUUM (FULL, ANALYZE).
+    /// Use `VACUUM (FULL, ANALYZE)` when the last VACUUM was more than this many days ago. Between the two limits, use
+    /// `VACUUM`.
     #[serde(default = "ten")]
     full_above_days: i64,
 }
@@ -33,22 +34,22 @@ impl Default for Rules {
     }
 }
 
-/// What a table without a record gets.
+/// What to do with a table without a record in the control table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Never {
-    /// VACUUM (FULL, ANALYZE).
+    /// `VACUUM (FULL, ANALYZE)`.
     #[default]
     FullAnalyze,
-    /// VACUUM (ANALYZE).
+    /// `VACUUM (ANALYZE)`.
     Analyze,
-    /// VACUUM.
+    /// `VACUUM`.
     Vacuum,
-    /// Nothing.
+    /// Do nothing.
     Skip,
 }
 
-/// What is done to a table.
+/// What is done with a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
