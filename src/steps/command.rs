@@ -15,8 +15,8 @@ use crate::value::ParamType;
 
 /// Run a program.
 ///
-/// There is no shell: the program gets each argument unchanged. The lines that it prints go to the log, with secrets
-/// masked. It gets the environment of runplan, without the variables that contain secrets of the plan.
+/// The program runs without a shell and gets each argument unchanged. The lines that it prints go to the log, with
+/// secrets masked. It gets the environment of runplan, without the variables that contain secrets of the plan.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {

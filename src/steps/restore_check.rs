@@ -34,8 +34,8 @@ pub struct Params {
     /// Where to restore it.
     #[serde(default)]
     into: Into,
-    /// Skip the check when this plan and database passed one less than this long ago, like `7d`. Default: check in
-    /// every run.
+    /// Skip the check when this plan, target and database passed one less than this long ago, like `7d`. Default: check
+    /// in every run.
     #[serde(default)]
     every: Option<Span>,
     /// Allow a restore on a server (`scratch`, `database`) by a superuser or another role that could harm the server.
