@@ -34,6 +34,8 @@ pub enum Fault {
     Unread(String),
     /// It is not whole.
     Broken(String),
+    /// It is SQL that `psql` does not read as it was meant, so that it cannot be restored. The other formats can.
+    Misread(String),
 }
 
 impl From<TocFault> for Fault {

@@ -31,7 +31,11 @@ pub async fn restorer(touch: &Touch, source: &Source, target: &Target, major: u3
             None => find(&probe, "psql", 9, major, &format!("the server is version {major}")).await?.path,
         };
         let said = process::version(&probe, &path.to_string_lossy()).await?;
-        let restrict = super::sql_input::knows_restrict(&postgres::numbers(&said));
+        let numbers = postgres::numbers(&said);
+        let restrict = super::sql_input::knows_restrict(&numbers);
+        if !restrict && target.confinement.is_none() && !target.trust_source {
+            return Err(unrestricted(&path, &numbers, target));
+        }
         let options =
             ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"];
         return Ok(Restorer {
@@ -57,6 +61,24 @@ pub async fn restorer(touch: &Touch, source: &Source, target: &Target, major: u3
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// A `psql` that does not know restricted mode is given no SQL outside of a cluster of our own: what it takes for a command
+/// hangs on the encoding, which functions in the dump can change while they are restored.
+fn unrestricted(path: &Path, numbers: &[u32], target: &Target) -> StepError {
+    let version: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    let what = format!(
+        "psql {} (`{}`) can be made to run commands from an SQL dump: update it to 14.19, 15.14, 16.10, 17.6, 18 or newer",
+        if version.is_empty() { "of an unknown version".to_owned() } else { version.join(".") },
+        path.display()
+    );
+    StepError::new(what).hint(match target.for_check {
+        true => {
+            "or leave `into` out (or write `into: cluster`), or write `trust_source: true` if you trust everyone who may \
+             create objects in the dumped database"
+        }
+        false => "or name a newer `psql` (`program`, `--program`)",
+    })
 }
 
 fn made_by(head: Option<&Head>) -> String {

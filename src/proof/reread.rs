@@ -68,7 +68,7 @@ fn pour(from: &mut impl Read, take: &mut dyn FnMut(&[u8])) -> Result<(), String>
 /// Why a dump was not read to its end, in words.
 pub fn words(fault: Fault) -> String {
     match fault {
-        Fault::Unread(why) | Fault::Broken(why) => why,
+        Fault::Unread(why) | Fault::Broken(why) | Fault::Misread(why) => why,
     }
 }
 

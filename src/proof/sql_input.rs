@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::dump::sql::{Piece, SqlDump};
+use crate::dump::sql::{SqlDump, misread};
 
 /// Reads an SQL dump and finds what a dump never has.
 #[derive(Default)]
@@ -20,15 +20,9 @@ impl Vetting {
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
         let found = &mut self.found;
         self.reader.take(bytes, &mut |piece| {
-            let wrong = match piece {
-                Piece::Meta { line, text } => {
-                    let text: String = String::from_utf8_lossy(text).chars().take(80).flat_map(char::escape_debug).collect();
-                    format!("line {line} of the SQL has a command of psql (`{text}`), which pg_dump never writes: it could run programs")
-                }
-                Piece::Doubt { line, why } => format!("line {line} of the SQL has {why}, which pg_dump never writes"),
-                _ => return,
-            };
-            found.get_or_insert(wrong);
+            if found.is_none() {
+                *found = misread(&piece);
+            }
         });
         self.found.take().map_or(Ok(()), Err)
     }
@@ -233,6 +227,9 @@ mod tests {
         };
         let clean = "--\n\\restrict k\n\nSELECT 'a\\b';\nCOPY public.t (a) FROM stdin;\n\\!x\n\\.\n\n\\unrestrict k\n";
         assert_eq!(vet(clean), Ok(()));
+        assert_eq!(vet("COMMENT ON TABLE public.t IS 'D:\\';\n"), Ok(()));
+        let begin = vet("CREATE FUNCTION public.begin() RETURNS integer\n").expect_err("no body");
+        assert!(begin.contains("named `begin`"), "{begin}");
         for command in [
             "\\! id",
             "\\connect other",

@@ -125,6 +125,7 @@ impl Step for PgRestore {
             locale,
             program,
             for_check: false,
+            trust_source: false,
             confinement,
         };
         Ok(Work { archive, password, tables, target })

@@ -169,8 +169,8 @@ impl Step for RestoreCheck {
         let source = Source::open(touch, &work.archive, password).await;
         let source = source.map_err(|e| e.with_password_origin(work.password.as_ref()))?;
         let restored = match work.into {
-            Into::Database => into(touch, &source, target(work.database.clone(), work.jobs.unwrap_or(1))).await,
-            Into::Scratch => scratch(touch, &source, &work.database, work.jobs.unwrap_or(1)).await,
+            Into::Database => into(touch, &source, there(&work, work.database.clone())).await,
+            Into::Scratch => scratch(touch, &source, &work).await,
             Into::Cluster => cluster(touch, &source, work.jobs).await,
         }?;
         if !restored.compared {
@@ -216,8 +216,14 @@ fn target(database: Settings, jobs: u8) -> Target {
         locale: None,
         program: None,
         for_check: true,
+        trust_source: false,
         confinement: None,
     }
+}
+
+/// A database of a server that is not ours.
+fn there(work: &Work, database: Settings) -> Target {
+    Target { trust_source: work.trust_source, ..target(database, work.jobs.unwrap_or(1)) }
 }
 
 /// A database that is there for a check, of the same kind as the dumped one.
@@ -226,14 +232,14 @@ fn of_its_kind(source: &Source) -> NewDatabase<'_> {
 }
 
 /// In a database of the server, made for it. What cannot be dropped is said.
-async fn scratch(touch: &Touch, source: &Source, server: &Settings, jobs: u8) -> Result<Restored, StepError> {
+async fn scratch(touch: &Touch, source: &Source, work: &Work) -> Result<Restored, StepError> {
     let facts = touch.facts();
     // Several targets of a run may have their scratch databases on one server.
     let own = facts.target.as_ref().map(|t| format!("_{}", &files::name_of_key(t)[..8])).unwrap_or_default();
     let name = format!("runplan_check_{}{own}", facts.run.to_lowercase().replace('-', "_"));
-    let database = Settings { dbname: Some(name.clone()), ..server.clone() };
+    let database = Settings { dbname: Some(name.clone()), ..work.database.clone() };
     postgres::create_database(touch, &database, of_its_kind(source)).await?;
-    let result = into(touch, source, Target { temporary: true, ..target(database.clone(), jobs) }).await;
+    let result = into(touch, source, Target { temporary: true, ..there(work, database.clone()) }).await;
     if let Err(error) = postgres::drop_database(touch, &database).await {
         touch.log().warn(format!("the database `{name}` stays, and is to be dropped by hand: {error}"));
     }

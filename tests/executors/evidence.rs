@@ -460,6 +460,31 @@ fn an_archive_that_claims_more_than_memory_is_refused() {
     }
 }
 
+/// `psql` takes the name of a function for the start of a body, and does not see the tables behind it. Such a dump is not
+/// called good, and the other formats are.
+#[test]
+fn a_function_named_begin_hides_no_table_from_the_evidence() {
+    let world = World::with_database();
+    world.sql(
+        "CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS 'select 1'; CREATE TABLE a AS SELECT 1 AS n; \
+         CREATE TABLE zz AS SELECT 'end end end end end end ; '::text AS v; CREATE TABLE zzz AS SELECT 1 AS n",
+    );
+    let step = |format: &str| {
+        format!(
+            "secrets: {{ zip: {{ env: TEST_ZIP }} }}\nsteps:\n  - {{ id: dump, uses: pg_dump, timeout: 1h, with: \
+             {{ format: {format}, archive: {{ path: out/a.zip, password: '${{{{ secrets.zip }}}}' }} }} }}\n"
+        )
+    };
+    let refused = world.run(&step("plain"), &[]).ends(1);
+    refused.says("psql could not restore this dump").says("named `begin`").says("dump with `format: custom`");
+    assert!(!world.path("out/a.zip").exists());
+    world.run(&step("custom"), &[]).ends(0);
+    // The name of a table or an argument is not that of a body.
+    world.sql("DROP FUNCTION begin(); CREATE FUNCTION f(begin int) RETURNS int LANGUAGE sql AS 'select 1'; CREATE TABLE begin (begin int)");
+    std::fs::remove_dir_all(world.path("out")).expect("the archive is removed");
+    world.run(&step("plain"), &[]).ends(0);
+}
+
 /// What `psql` takes for a meta-command, `SqlDump` must see too. Texts are thrown together at random from what matters to
 /// either, and `psql` reads them for real; `\echo` shows where it saw a meta-command.
 #[test]
@@ -516,7 +541,7 @@ fn meta_commands_are_seen_where_psql_sees_them() {
         SqlDump::new().take(text.as_bytes(), &mut |piece| match piece {
             Piece::Meta { text, .. } if text.starts_with(b"\\echo MARK") => metas += 1,
             // `\'` and the like, of which `psql` says that it does not know them, or that it takes with its arguments.
-            Piece::Meta { .. } | Piece::Doubt { .. } => doubts += 1,
+            Piece::Meta { .. } | Piece::Doubt { .. } | Piece::Quoting { .. } => doubts += 1,
             _ => {}
         });
         if doubts == 0 {

@@ -225,6 +225,49 @@ fn a_command_of_psql_in_an_sql_dump_is_refused_before_anything_starts() {
     psql("postgres", &format!("DROP DATABASE {again}"));
 }
 
+/// Which strings end behind a backslash hangs on settings, and `pg_dump` writes such strings.
+#[test]
+fn an_sql_dump_with_a_path_that_ends_in_a_backslash_is_restored() {
+    let _alone = alone();
+    let world = World::with_database();
+    world.sql("CREATE TABLE t (a int, p text DEFAULT 'C:\\'); INSERT INTO t VALUES (1); COMMENT ON TABLE t IS 'D:\\'");
+    let again = format!("{}_again", world.db());
+    dump(&world, "format: plain,").ends(0);
+    check(&world, "").ends(0);
+    restore(&world, &again, &["--create"]).ends(0);
+    assert_eq!(psql(&again, "SELECT p || obj_description('t'::regclass) FROM t"), "C:\\D:\\");
+    psql("postgres", &format!("DROP DATABASE {again}"));
+}
+
+/// Without restricted mode, what `psql` takes for a command hangs on the encoding, which the dump can change.
+#[test]
+fn a_psql_without_restricted_mode_is_given_no_sql_of_others() {
+    let _alone = alone();
+    let world = World::with_database();
+    world.sql("CREATE TABLE t AS SELECT 1 AS a");
+    dump(&world, "format: plain,").ends(0);
+    let again = format!("{}_again", world.db());
+    let old = world.path("bin");
+    std::fs::create_dir(&old).expect("a folder");
+    let mark = world.path("mark");
+    let old = old.join("psql");
+    script(
+        &old,
+        &format!("case \"$1\" in --version) echo 'psql (PostgreSQL) 15.13'; exit 0;; esac\ntouch {}", mark.display()),
+    );
+    restore(&world, &again, &["--create", "--program", &old.to_string_lossy()])
+        .ends(1)
+        .says("psql 15.13 (`")
+        .says("can be made to run commands from an SQL dump: update it")
+        .says("--program");
+    assert_eq!(psql("postgres", &format!("SELECT count(*) FROM pg_database WHERE datname = '{again}'")), "0");
+    // The other formats are not read by `psql`.
+    dump(&world, "").ends(0);
+    restore(&world, &again, &["--create"]).ends(0);
+    assert!(!mark.exists());
+    psql("postgres", &format!("DROP DATABASE {again}"));
+}
+
 /// Somebody else's folder of such a name, or a link to one, is never ours to remove.
 #[test]
 fn the_cluster_folders_of_others_are_left_alone() {

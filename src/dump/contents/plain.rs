@@ -31,6 +31,8 @@ struct Data {
     object: Option<u64>,
     objects: ObjectHasher,
     fault: Option<Fault>,
+    /// The first place that `psql` does not read as it was meant.
+    misread: Option<String>,
 }
 
 impl PlainDump {
@@ -44,6 +46,7 @@ impl PlainDump {
             object: None,
             objects: ObjectHasher::new(hashing),
             fault: None,
+            misread: None,
         };
         Self { hashing, reader: SqlDump::new(), tail: Vec::new(), data }
     }
@@ -57,16 +60,20 @@ impl PlainDump {
             Piece::Statement { text, whole } => data.statement(text, whole),
             Piece::Rows(rows) => data.hasher.take(rows),
             Piece::RowsEnd => data.rows_end(),
-            // Who hands a dump to `psql` looks at these; they hold nothing that is measured.
-            Piece::Meta { .. } | Piece::Doubt { .. } => {}
+            Piece::Quoting { .. } => {}
+            // What is measured behind such a place is not what `psql` would restore.
+            piece => data.misread = data.misread.take().or_else(|| sql::misread(&piece)),
         });
     }
 
     /// What it holds, after its last byte.
     ///
     /// # Errors
-    /// It is not whole.
+    /// It is not whole, or `psql` would not read it as it was meant.
     pub fn end(self) -> Result<Contents, Fault> {
+        if let Some(why) = self.data.misread {
+            return Err(Fault::Misread(why));
+        }
         if memchr::memmem::find(&self.tail, END).is_none() {
             return Err(Fault::Broken("the dump has no end".to_owned()));
         }

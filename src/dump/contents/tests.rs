@@ -245,3 +245,26 @@ fn no_flipped_bit_in_rows_or_objects_goes_unnoticed() {
         }
     }
 }
+
+/// A table that `psql` does not see, behind a function named `begin`, is not passed over in silence.
+#[test]
+fn sql_that_psql_reads_otherwise_gives_no_contents() {
+    let good = Model { tables: vec![vec![b"1\t2".to_vec()]], objects: Vec::new(), sequence: 1 }.plain();
+    let text = String::from_utf8(good).expect("text");
+    let with = |sql: &str| text.replacen("COPY public.t0", &format!("{sql}COPY public.t0"), 1).into_bytes();
+    let begin = "CREATE FUNCTION public.begin() RETURNS integer LANGUAGE sql AS $$select 1$$;\n\n";
+    let hides = "COPY public.zz (a) FROM stdin;\nend end end end ;\n\\.\n\n";
+    for (sql, why) in [
+        (begin.to_owned(), "named `begin`"),
+        (format!("{begin}{hides}"), "named `begin`"),
+        ("SELECT 1 \\g |id\n;\n".to_owned(), "a command of psql"),
+        ("COPY public.t (a) FROM program 'id';\n".to_owned(), "a COPY that pg_dump does not write"),
+    ] {
+        match stream(Form::Plain, &with(&sql), usize::MAX) {
+            Err(Fault::Misread(said)) => assert!(said.contains(why), "{said}"),
+            other => panic!("{sql}: {:?}", other.map(|c| c.evidence)),
+        }
+    }
+    let paths = "COMMENT ON TABLE public.t0 IS 'D:\\';\n\n";
+    assert_eq!(stream(Form::Plain, &with(paths), usize::MAX).map(|c| c.tables), Ok(1));
+}

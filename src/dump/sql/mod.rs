@@ -6,6 +6,7 @@
 //! reported as a [`Piece::Doubt`], so that nothing hides between the two readings.
 
 mod copy;
+mod misread;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 use std::mem::take;
 
 pub use copy::CopyData;
+pub use misread::misread;
 pub use names::{CopyTarget, Name, copy_target, name, names};
 
 /// The most bytes of one statement that are kept; of a longer one only its start is shown.
@@ -37,6 +39,11 @@ pub enum Piece<'a> {
     Meta { line: u64, text: &'a [u8] },
     /// `psql` may read this place in another way than this reader.
     Doubt { line: u64, why: &'static str },
+    /// Where this string ends is another matter under other settings or in another encoding. `pg_dump` writes such strings.
+    Quoting { line: u64, why: &'static str },
+    /// A `begin` in a routine that begins no body. `psql` takes it for one all the same, and this reader does too: the
+    /// semicolons behind it end no statement, and COPY is sent without its rows.
+    Begin { line: u64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +98,8 @@ pub struct SqlDump {
     token: Vec<u8>,
     parens: u32,
     begins: u32,
+    /// The token before was a `begin` that counts, and only `atomic` may follow it.
+    begun: bool,
     /// The first words of the statement, as far as `psql` looks at them, each by its first letter.
     head: [u8; 4],
     words: usize,
@@ -135,6 +144,7 @@ impl SqlDump {
             token: Vec::new(),
             parens: 0,
             begins: 0,
+            begun: false,
             head: [0; 4],
             words: 0,
             inner: false,
@@ -373,6 +383,10 @@ impl SqlDump {
     }
 
     fn normal(&mut self, byte: u8, report: &mut dyn FnMut(Piece<'_>)) {
+        if self.begun && !byte.is_ascii_whitespace() && !starts_word(byte) {
+            self.begun = false;
+            report(Piece::Begin { line: self.line });
+        }
         match byte {
             b'-' => return self.state = State::Dash,
             b'/' => return self.state = State::Slash,
@@ -421,14 +435,14 @@ impl SqlDump {
         self.state = match (self.state.clone(), byte) {
             (State::String { escapes: true, plain }, b'\\') => {
                 if self.last >= 0x80 {
-                    report(Piece::Doubt { line, why: "a backslash that may be part of a character" });
+                    report(Piece::Quoting { line, why: "a backslash that may be part of a character" });
                 }
                 self.backslashes += 1;
                 State::Escape { plain }
             }
             (State::Escape { plain }, _) => {
                 if byte == b'\'' && plain {
-                    report(Piece::Doubt { line, why: "a quote after a backslash" });
+                    report(Piece::Quoting { line, why: "a quote after a backslash" });
                 }
                 self.backslashes = 0;
                 State::String { escapes: true, plain }
@@ -439,7 +453,7 @@ impl SqlDump {
             }
             (State::String { escapes, plain }, b'\'') => {
                 if plain && !escapes && self.backslashes % 2 == 1 {
-                    report(Piece::Doubt { line, why: "a quote after a backslash" });
+                    report(Piece::Quoting { line, why: "a quote after a backslash" });
                 }
                 self.backslashes = 0;
                 State::StringQuote { escapes, plain }
@@ -456,7 +470,7 @@ impl SqlDump {
         if self.last == b':' && word == b"last_error_message" {
             report(Piece::Doubt { line, why: "a variable that holds text of the server" });
         }
-        if std::mem::take(&mut self.inner) && word == b"copy" {
+        if take(&mut self.inner) && word == b"copy" {
             report(Piece::Doubt { line, why: "a COPY inside of another statement" });
         }
         if matches!(word, b"create" | b"function" | b"procedure" | b"or" | b"replace")
@@ -465,10 +479,22 @@ impl SqlDump {
             *place = word[0];
         }
         self.words += 1;
+        let begun = take(&mut self.begun);
+        if begun && word != b"atomic" {
+            report(Piece::Begin { line });
+        }
         let routine = matches!(self.head, [b'c', b'f' | b'p', ..] | [b'c', b'o', b'r', b'f' | b'p']);
         if routine && self.parens == 0 {
             match word {
-                b"begin" => self.begins += 1,
+                b"begin" => {
+                    // The name of a routine, type or column; bodies are not nested.
+                    let name = self.last == b'.' || self.begins > 0;
+                    self.begins += 1;
+                    self.begun = !name;
+                    if name {
+                        report(Piece::Begin { line });
+                    }
+                }
                 b"case" if self.begins > 0 => self.begins += 1,
                 b"end" => self.begins = self.begins.saturating_sub(1),
                 _ => {}
@@ -483,7 +509,7 @@ impl SqlDump {
         let whole = std::mem::replace(&mut self.whole, true);
         let text = text.trim_ascii_end();
         (self.parens, self.begins, self.head, self.words) = (0, 0, [0; 4], 0);
-        (self.inner, self.last) = (false, 0);
+        (self.begun, self.inner, self.last) = (false, false, 0);
         if self.released && !text.is_empty() {
             report(Piece::Doubt { line, why: "a statement behind the end of the dump" });
         }

@@ -20,6 +20,8 @@ fn read(text: &[u8]) -> Vec<String> {
                     Piece::RowsEnd => found.push("end of rows".to_owned()),
                     Piece::Meta { line, text } => found.push(format!("meta {line} {}", shown(text))),
                     Piece::Doubt { line, why } => found.push(format!("doubt {line} {why}")),
+                    Piece::Quoting { line, why } => found.push(format!("quoting {line} {why}")),
+                    Piece::Begin { line } => found.push(format!("begin {line}")),
                 }
             });
         }
@@ -36,6 +38,14 @@ fn metas(text: &str) -> usize {
 
 fn doubts(text: &str) -> usize {
     read(text.as_bytes()).iter().filter(|l| l.starts_with("doubt ")).count()
+}
+
+fn quotings(text: &str) -> usize {
+    read(text.as_bytes()).iter().filter(|l| l.starts_with("quoting ")).count()
+}
+
+fn begins(text: &str) -> usize {
+    read(text.as_bytes()).iter().filter(|l| l.starts_with("begin ")).count()
 }
 
 #[test]
@@ -99,8 +109,6 @@ fn meta_commands_are_found_wherever_psql_finds_them() {
 #[test]
 fn what_psql_may_read_otherwise_is_doubted() {
     for text in [
-        "SELECT 'a\\' ; SELECT 1;\n",
-        "SET standard_conforming_strings = off;\nSELECT '\\' ;\n';\n",
         "COPY t FROM stdin;\n",
         "copy public.t from stdin;\n",
         "COPY public.t (a) FROM stdin WITH (FORMAT csv);\n",
@@ -109,7 +117,6 @@ fn what_psql_may_read_otherwise_is_doubted() {
         "SELECT $1a$b$;\n",
         "SELECT 1$a$b$a$;\n",
         "SELECT :LAST_ERROR_MESSAGE;\n",
-        "SELECT E'\u{e9}\\\\';\n",
         "SELECT 1\0;\n",
         "\u{feff}COPY public.t (a) FROM stdin;\n",
         "\\restrict a\n\\unrestrict a\nSELECT 1;\n",
@@ -122,6 +129,47 @@ fn what_psql_may_read_otherwise_is_doubted() {
         "SELECT U&'d\\0061t', N'x', 'caf\u{e9}';\n",
     ] {
         assert_eq!(doubts(text), 0, "{text:?}: {:?}", read(text.as_bytes()));
+    }
+}
+
+/// `pg_dump` writes such strings, so they are told from what it never writes.
+#[test]
+fn strings_that_hang_on_settings_or_the_encoding_are_told_apart() {
+    for text in [
+        "SELECT 'a\\' ; SELECT 1;\n",
+        "SET standard_conforming_strings = off;\nSELECT '\\' ;\n';\n",
+        "SELECT E'\u{e9}\\\\';\n",
+        "CREATE TABLE public.t (\n    p text DEFAULT 'C:\\'::text\n);\n",
+    ] {
+        assert_eq!((quotings(text) > 0, doubts(text)), (true, 0), "{text:?}: {:?}", read(text.as_bytes()));
+    }
+    assert_eq!(quotings("SELECT 'a\\\\', 'b\\n', E'\\n', E'\\'', 'caf\u{e9}';\n"), 0);
+}
+
+/// `psql` counts every `begin` of a routine outside of parentheses, and this reader does as it does.
+#[test]
+fn a_begin_that_begins_no_body_is_told() {
+    for text in [
+        "CREATE FUNCTION public.begin() RETURNS integer LANGUAGE sql AS $$select 1$$;\n",
+        "CREATE FUNCTION public.begin(atomic integer) RETURNS integer LANGUAGE sql AS $$select 1$$;\n",
+        "CREATE OR REPLACE PROCEDURE public.begin() LANGUAGE sql AS $$select 1$$;\n",
+        "CREATE FUNCTION public.f() RETURNS public.begin LANGUAGE sql AS $$select 1$$;\n",
+        "CREATE FUNCTION begin.f() RETURNS integer LANGUAGE sql AS $$select 1$$;\n",
+        "CREATE FUNCTION f() RETURNS integer LANGUAGE sql RETURN begin;\n",
+        "CREATE FUNCTION f() RETURNS integer LANGUAGE sql BEGIN ATOMIC SELECT t.begin FROM public.t; END;\n",
+        "CREATE FUNCTION f() RETURNS integer LANGUAGE sql BEGIN ATOMIC SELECT begin FROM public.t; END;\n",
+    ] {
+        assert_eq!(begins(text), 1, "{text:?}: {:?}", read(text.as_bytes()));
+    }
+    for text in [
+        "CREATE FUNCTION public.\"begin\"() RETURNS integer LANGUAGE sql AS $$begin$$;\n",
+        "CREATE FUNCTION public.f(begin integer) RETURNS integer LANGUAGE sql AS 'begin';\n",
+        "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    BEGIN ATOMIC\n SELECT 1;\nEND;\n",
+        "CREATE TABLE public.begin (begin integer);\nCREATE VIEW public.v AS SELECT t.begin FROM public.begin t;\n",
+        "COMMENT ON FUNCTION public.begin() IS 'x';\n",
+    ] {
+        assert_eq!(begins(text), 0, "{text:?}: {:?}", read(text.as_bytes()));
+        assert_eq!(read(text.as_bytes()).last().map(String::as_str), Some("Ok(())"), "{text:?}");
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, spool: Spool, wanted
             touch.log().warn(format!("what the dump holds, and whether it is whole, cannot be read: {why}"));
             None
         }
-        Err(Fault::Broken(what)) => {
+        Err(Fault::Broken(what) | Fault::Misread(what)) => {
             return Err(StepError::new(format!("`pg_dump` ended well, but its dump is not whole: {what}"))
                 .hint(format!("is `{}` really pg_dump?", job.argv[0])));
         }

@@ -166,6 +166,9 @@ pub async fn fill(touch: &Touch, job: &Job, mut sink: Sink, wanted: Wanted) -> R
         }
         Err(Fault::Broken(what)) => Err(StepError::new(format!("`{program}` ended well, but {what} ({bytes} bytes)"))
             .hint(format!("is `{}` really {program}?", job.argv[0]))),
+        Err(Fault::Misread(why)) => {
+            Err(StepError::new(format!("psql could not restore this dump: {why}")).hint("dump with `format: custom`"))
+        }
     }
 }
 
