@@ -22,6 +22,7 @@ const SCHEMA_VERSION: u32 = 1;
 pub fn history(args: &HistoryArgs, terms: &Terms) -> Result<Exit, Failure> {
     let sought = past::seek(args.plan.as_deref(), args.dir.as_deref(), &args.param, Some(terms))?;
     let runs = sought.runs()?;
+    sought.warn_of_distrusted(terms);
     let limit = if args.limit == 0 { usize::MAX } else { args.limit };
     let here = host();
     // One more than is shown tells whether there are more.

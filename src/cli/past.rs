@@ -153,6 +153,10 @@ impl Sought {
     /// There is none, or more than one; without a plan, the newest run is one that keeps its logs elsewhere.
     pub fn one(&self, word: &str, command: &str) -> Result<Found<'_>, Failure> {
         let mut runs = self.runs()?;
+        if let Some((run, why)) = Shelf::distrusted(&self.shelves).into_iter().find(|(run, _)| run == word) {
+            let failure = Failure::usage(format!("run {run} may have been written by others: {why}"));
+            return Err(failure.hint("call this as the user whose run it is"));
+        }
         if word == "last" && !self.by_name {
             let of_command = |found: &Found<'_>| found.open("").is_some_and(|past| past.is_of_command());
             let first = runs.iter().position(|found| !of_command(found)).unwrap_or(runs.len());
@@ -203,6 +207,21 @@ impl Sought {
         let own = self.by_name || self.everywhere || !past.is_of_command();
         past.problem.is_some()
             || own && self.params.iter().all(|(name, value)| past.params.get(name).is_some_and(|v| shown(v) == *value))
+    }
+
+    /// What there is to say of runs that are not taken at their word, because others may have written them.
+    pub fn distrusted(&self) -> Option<String> {
+        let all = Shelf::distrusted(&self.shelves);
+        let (_, why) = all.first()?;
+        let more = if all.len() > 1 { format!(", and so are {} more", all.len() - 1) } else { String::new() };
+        Some(format!("a run that others may have written is ignored{more}: {why}"))
+    }
+
+    /// Says that on standard error.
+    pub fn warn_of_distrusted(&self, terms: &Terms) {
+        if let Some(text) = self.distrusted() {
+            terms.say(&format!("warning: {}\n", diag::visible(&diag::clean(&text))));
+        }
     }
 
     /// Where nothing was found.

@@ -23,6 +23,7 @@ const ANEW: &str = "run the plan anew";
 pub fn resume(args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     distinct(&args.report)?;
     let (sought, word) = past::seek_run(&args.run, args.plan.as_deref(), args.dir.as_deref(), terms)?;
+    sought.warn_of_distrusted(terms);
     let found = sought.one(&word, "runplan resume")?;
     let Some(past) = found.open(&host()) else { return Err(no_run(&found)) };
     if let Some(done) = stopped(&past)? {
@@ -43,6 +44,7 @@ pub fn resume(args: ResumeArgs, terms: &Terms) -> Result<Exit, Failure> {
     let basis = basis(&course)?;
 
     let file = Path::new(&basis.dir).join(&course.plan_file);
+    same_file(&course, &file, args.plan.as_deref())?;
     let outcome = plan::check(input::read_plan(&file)?, &REGISTRY);
     say_findings(&outcome, &file, args.dry_run, terms);
     let Some(checked) = outcome.checked else {
@@ -182,6 +184,19 @@ fn basis(course: &Course) -> Result<&Basis, Failure> {
         return Err(refused(&why).hint("run the plan anew with that parameter, `--from` the step that failed"));
     }
     Ok(basis)
+}
+
+/// Whether the plan file that was named is the one that was run. A plan's name says nothing of files.
+fn same_file(course: &Course, file: &Path, named: Option<&str>) -> Result<(), Failure> {
+    let Some(named) = named.filter(|n| !past::is_name(n)) else { return Ok(()) };
+    // One that cannot be found is refused when it is read.
+    match (file.canonicalize(), Path::new(named).canonicalize()) {
+        (Ok(ran), Ok(given)) if ran != given => {
+            let text = format!("run {} was one of the plan `{}`, not of `{named}`", course.run, file.display());
+            Err(Failure::usage(text).hint("if that plan is meant, name it with `--plan`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the plan is the one that was run.

@@ -36,7 +36,7 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
     let plan = sought.shelves.first().map_or(args.plan.as_str(), |s| s.plan.as_str());
     let values: Vec<String> = sought.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let who = if values.is_empty() { plan.to_owned() } else { format!("{plan} ({})", values.join(", ")) };
-    let (health, verdict) = match sought.runs() {
+    let (health, mut verdict) = match sought.runs() {
         Ok(runs) => {
             let health = Health::of(&runs, &host(), |past| sought.wants(past));
             let limit = limit.map(|span| (span.0.as_secs_f64(), span.to_string()));
@@ -51,6 +51,11 @@ pub fn status(args: &StatusArgs, terms: &Terms) -> Result<Exit, Failure> {
             (Health::default(), Verdict { ok: false, age_seconds: None, text: failure.text + &hint })
         }
     };
+    match sought.distrusted() {
+        // Who watches sees standard output alone.
+        Some(text) if args.format != StatusFormat::Prometheus => verdict.text += &format!("; {}", diag::clean(&text)),
+        _ => sought.warn_of_distrusted(terms),
+    }
     let max_age = limit.map(|span| span.0.as_secs_f64());
     let text = match args.format {
         StatusFormat::Text => line(&who, &verdict, &health, max_age),

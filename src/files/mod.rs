@@ -21,6 +21,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trusted;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ pub use scratch::Scratch;
 pub use space::{free, is_mount};
 pub use spool::Spool;
 pub use tree::{open_folder, remove_folder};
+pub use trusted::{open_trusted, why_distrusted};
 
 /// The user's folder for state (XDG Base Directory Specification): `$XDG_STATE_HOME/runplan`, else
 /// `~/.local/state/runplan`; `%LOCALAPPDATA%\runplan` on Windows. Where `HOME` is not set, the system's user database says

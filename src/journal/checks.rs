@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::EVENTS;
 use super::past::{Line, parse};
 use crate::event::Fact;
-use crate::files::{self, Links};
+use crate::files;
 use crate::step::Status;
 
 /// An archive that was found good.
@@ -28,7 +28,7 @@ pub struct Check {
 /// The journal cannot be read.
 pub fn checks(dir: &Path, uses: &str) -> io::Result<Vec<Check>> {
     let mut found = Vec::new();
-    for line in BufReader::new(files::open_regular(&dir.join(EVENTS), Links::Refuse)?).split(b'\n') {
+    for line in BufReader::new(files::open_trusted(&dir.join(EVENTS))?).split(b'\n') {
         let Line::Event(event) = parse(&line?) else { continue };
         let Fact::StepFinished { step, status: Status::Ok, outputs, done_by: None, .. } = event.fact else { continue };
         let number = |key: &str| outputs.get(key).and_then(serde_json::Value::as_u64);

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::EVENTS;
 use super::past::{Line, parse};
 use crate::event::{Basis, Fact, Resumes, Section};
-use crate::files::{self, Links};
+use crate::files;
 use crate::step::Status;
 
 /// How many runs that went on with each other are read.
@@ -90,7 +90,7 @@ impl Course {
 
     fn alone(dir: &Path) -> io::Result<Option<Self>> {
         let mut course: Option<Self> = None;
-        for line in BufReader::new(files::open_regular(&dir.join(EVENTS), Links::Refuse)?).split(b'\n') {
+        for line in BufReader::new(files::open_trusted(&dir.join(EVENTS))?).split(b'\n') {
             let Line::Event(event) = parse(&line?) else { continue };
             match course.as_mut() {
                 None => course = Self::begin(event.fact),
@@ -167,7 +167,7 @@ impl Hold {
     /// # Errors
     /// The journal cannot be opened.
     pub fn take(dir: &Path) -> io::Result<Option<Self>> {
-        let file = files::open_regular(&dir.join(EVENTS), Links::Refuse)?;
+        let file = files::open_trusted(&dir.join(EVENTS))?;
         Ok(match files::try_hold(&file) {
             Some(false) => None,
             Some(true) => Some(Self { _file: Some(file) }),

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Past;
+use super::{EVENTS, Past};
 use crate::diag;
 use crate::files;
 
@@ -60,7 +60,17 @@ impl Shelf {
         Ok(names)
     }
 
-    /// The runs of several plans, the newest first.
+    /// The runs that [`Shelf::runs`] leaves out, by name in no order, and why. A folder that cannot be listed has none.
+    pub fn distrusted(shelves: &[Self]) -> Vec<(String, String)> {
+        let of = |shelf| {
+            let names = Self::names(shelf).unwrap_or_default().into_iter();
+            names.filter_map(move |run| Some((run.clone(), Found { run, shelf }.why_distrusted()?)))
+        };
+        shelves.iter().flat_map(of).collect()
+    }
+
+    /// The runs of several plans, the newest first. Those that others may have written are left out, see
+    /// [`Found::why_distrusted`].
     ///
     /// # Errors
     /// A folder cannot be listed; one that is missing has no runs.
@@ -69,6 +79,7 @@ impl Shelf {
         for shelf in shelves {
             all.extend(shelf.names()?.into_iter().map(|run| Found { run, shelf }));
         }
+        all.retain(|found| found.why_distrusted().is_none());
         all.sort_unstable_by(|a, b| b.run.cmp(&a.run));
         // Those of one second are opened to tell which began first.
         for second in all.chunk_by_mut(|a, b| a.second() == b.second()).filter(|runs| runs.len() > 1) {
@@ -89,6 +100,12 @@ impl<'s> Found<'s> {
     /// The folder of its journal.
     pub fn dir(&self) -> PathBuf {
         self.shelf.dir.join(&self.run)
+    }
+
+    /// Why its journal is not taken at its word: it or its folder belongs to another user than us and root, can be written
+    /// by others, or is a symbolic link.
+    pub fn why_distrusted(&self) -> Option<String> {
+        files::why_distrusted(&self.dir().join(EVENTS))
     }
 
     /// The second in which it began, as its name says it.

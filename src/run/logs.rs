@@ -53,6 +53,8 @@ pub fn prune(current: &Path, keep: u32, subject_of: fn(&Path) -> Option<Subject>
         Err(error) => return emitter.say(Level::Warn, format!("old logs in `{}` stay: {error}", root.display())),
     };
     let others = names.into_iter().filter(|n| files::is_run_id(n) && name.to_str() != Some(n));
+    // A run that others may have written counts for nothing, and is not ours to remove.
+    let others = others.filter(|n| files::why_distrusted(&root.join(n).join("events.jsonl")).is_none());
     let others: Vec<Run> = others.map(|n| (n.clone(), subject_of(&root.join(n)))).collect();
     // Read back like theirs, so that it says the same of the same.
     let mut removed = 0;

@@ -2,6 +2,7 @@
 //! test`.
 
 mod archives;
+mod forged;
 mod night;
 mod refused;
 mod runs;
