@@ -1,7 +1,7 @@
 //! The archives of a plan: in which folders they are, what is in these, which is the newest.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -136,23 +136,36 @@ pub struct Stored {
     pub pinned: bool,
     /// What its record says, or why that counts for nothing; none when there is no record.
     pub record: Option<Result<Record, String>>,
+    /// Why neither the file nor its record is to be believed.
+    pub doubt: Option<String>,
 }
 
-/// Lists the archives in a place: files with a record, and zip files without one. A folder that is missing has none.
+/// Lists the archives in a place: files with a record, and zip files without one. A folder that is missing has none. What
+/// belongs neither to the owner of its folder nor to us counts for nothing, as in retention.
 ///
 /// # Errors
 /// The folder cannot be listed.
 pub fn stored_in(place: &Place) -> io::Result<Vec<Stored>> {
     let mut found = Vec::new();
-    list(place.role, &place.dir, place.depth, &mut found)?;
+    list(place.role, &place.dir, place.depth, None, &mut found)?;
     Ok(found)
 }
 
-fn list(role: Role, dir: &Path, depth: usize, found: &mut Vec<Stored>) -> io::Result<()> {
+/// Why what `meta` describes is not believed, if it is in a folder.
+fn stranger(what: &str, folder: &Metadata, meta: &Metadata) -> Option<String> {
+    (!files::trusts(folder, meta)).then(|| {
+        let owner = files::owner(meta);
+        format!("{what} belongs to user id {owner}, who is neither the owner of the folder nor this user")
+    })
+}
+
+/// Lists a folder. `doubt` says why nothing in it is believed.
+fn list(role: Role, dir: &Path, depth: usize, doubt: Option<&str>, found: &mut Vec<Stored>) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
+    let own = fs::metadata(dir)?;
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry?;
@@ -172,13 +185,25 @@ fn list(role: Role, dir: &Path, depth: usize, found: &mut Vec<Stored>) -> io::Re
         let path = dir.join(name);
         // One that went since it was listed is not there.
         let Ok(meta) = path.symlink_metadata() else { continue };
-        let record = has_record.then(|| read_record(&Record::path_of(&path)));
-        let pinned = names.contains(format!("{name}{PIN}").as_str());
-        found.push(Stored { path, role, bytes: meta.len(), pinned, record });
+        let beside = |end: &str| dir.join(format!("{name}{end}")).symlink_metadata().ok();
+        let doubt = doubt.map(str::to_owned).or_else(|| stranger("it", &own, &meta));
+        let doubt = doubt.or_else(|| stranger("its record", &own, &beside(".json").filter(|_| has_record)?));
+        let record = has_record.then(|| read(&Record::path_of(&path), Links::Refuse));
+        let has_pin = names.contains(format!("{name}{PIN}").as_str());
+        let pin = beside(PIN).filter(|pin| has_pin && (files::trusts(&own, pin) || files::owner(pin) == 0));
+        found.push(Stored { path, role, bytes: meta.len(), pinned: pin.is_some(), record, doubt });
     }
     if depth > 0 {
         for name in folders {
-            list(role, &dir.join(name), depth - 1, found)?;
+            let path = dir.join(name);
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            // Where only the owner makes folders, each was meant to be there.
+            let strange = stranger("its folder", &own, &meta).filter(|_| files::others_write(&own));
+            let doubt = doubt.map(str::to_owned).or(strange);
+            let listed = list(role, &path, depth - 1, doubt.as_deref(), found);
+            if doubt.is_none() {
+                listed?;
+            }
         }
     }
     Ok(())
@@ -189,7 +214,11 @@ fn list(role: Role, dir: &Path, depth: usize, found: &mut Vec<Stored>) -> io::Re
 /// # Errors
 /// Why it counts for nothing: reads after "its record".
 pub fn read_record(path: &Path) -> Result<Record, String> {
-    Record::parse(&files::read_regular(path, LIMIT, Links::Follow).map_err(|e| format!("cannot be read: {e}"))?)
+    read(path, Links::Follow)
+}
+
+fn read(path: &Path, links: Links) -> Result<Record, String> {
+    Record::parse(&files::read_regular(path, LIMIT, links).map_err(|e| format!("cannot be read: {e}"))?)
 }
 
 /// One archive, at each place where it is.
@@ -245,9 +274,10 @@ impl Inventory {
 
     fn take(&mut self, wanted: &Wanted, stored: Stored) {
         let counted = match &stored.record {
+            Some(Ok(record)) if !wanted.takes(record) => return,
+            _ if stored.doubt.is_some() => Err(stored.doubt.clone().unwrap_or_default()),
             None => Err("record missing".to_owned()),
             Some(Err(why)) => Err(format!("its record {why}")),
-            Some(Ok(record)) if !wanted.takes(record) => return,
             Some(Ok(record)) if record.bytes != stored.bytes => {
                 Err(format!("it has {} bytes, and its record says {}", stored.bytes, record.bytes))
             }

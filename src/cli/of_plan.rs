@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::aims::{Aims, aims};
+use super::archives::shown;
 use super::args::AimArgs;
 use super::exit::{Exit, Failure};
 use super::inventory::{Archive, Inventory, Places, Wanted};
@@ -34,6 +35,8 @@ pub struct OfPlan {
 pub struct Access {
     /// The password; none when the plan does not encrypt.
     pub password: Option<Secret>,
+    /// Every step of the plan that makes archives encrypts them.
+    pub encrypts: bool,
     /// The database settings of the plan, without the name of the database: keys and values.
     pub server: Map,
 }
@@ -88,12 +91,16 @@ impl OfPlan {
     ///
     /// # Errors
     /// There is none, or more than one.
-    pub fn archive(&self, aim: &Aim, word: Option<&str>) -> Result<PathBuf, Failure> {
+    pub fn archive(&self, aim: &Aim, word: Option<&str>, terms: &Terms) -> Result<PathBuf, Failure> {
         let word = word.unwrap_or(LATEST);
         if word != LATEST && Path::new(word).exists() {
             return Ok(PathBuf::from(word));
         }
         let (inventory, places) = self.inventory(aim);
+        // What is not taken although it is of this plan by its record.
+        for (path, why) in inventory.others.iter().filter(|(_, why)| why.contains(" belongs to user id ")) {
+            terms.say(&format!("warning: not counted: `{}`: {}\n", shown(path), diag::clean(why)));
+        }
         let named = |a: &&Archive| {
             let of_name = |p: &&super::inventory::Stored| p.path.file_name().is_some_and(|n| n == word);
             word == LATEST || a.record.run.starts_with(word) || a.places.iter().find(of_name).is_some()
@@ -146,6 +153,12 @@ impl OfPlan {
             own.or_else(|| plan.defaults.get(&step.uses)?.get(key)).cloned()
         };
         let archive = parameter(archiver, "archive").unwrap_or_default();
+        let mut archivers = plan.steps.iter().filter(|s| matches!(s.uses.as_str(), "pg_dump" | "zip"));
+        let encrypts = archivers.all(|step| {
+            let archive = parameter(Some(step), "archive").unwrap_or_default();
+            let clear = archive.get("encryption").is_some_and(|e| e != "aes256");
+            !clear && archive.get("password").is_some() && parameter(Some(step), "file").is_none()
+        });
         let password = archive.get("password").filter(|_| with_password).cloned().unwrap_or_default();
         let mut server = plan.database.clone();
         if let Some(serde_json::Value::Object(own)) = parameter(dump, "database") {
@@ -182,7 +195,7 @@ impl OfPlan {
             Some(Value::Map(map)) => map,
             _ => Map::new(),
         };
-        Ok(Access { password, server })
+        Ok(Access { password, encrypts, server })
     }
 }
 

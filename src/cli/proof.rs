@@ -11,12 +11,13 @@ use super::archives::shown;
 use super::args::{Format, PasswordArgs, PlanArgs, RestoreArgs, VerifyArgs};
 use super::exit::{Exit, Failure};
 use super::inventory::{self, Place, Role};
-use super::of_plan::{self, OfPlan};
+use super::of_plan::{self, Access, OfPlan};
 use super::output::Terms;
 use super::run::{Task, carry_out};
-use crate::archive::Record;
+use crate::archive::{Record, read};
 use crate::diag::clean;
 use crate::event::{Pick, Reader};
+use crate::files::{self, Links};
 use crate::plan::{self, Input};
 use crate::report::{Collector, RunResult, Verbosity};
 use crate::run::Aim;
@@ -87,8 +88,8 @@ fn archives(args: &VerifyArgs, terms: &Terms) -> Result<Vec<(PathBuf, Password)>
                 all => all.iter().map(|a| Some(a.as_path())).collect(),
             };
             for word in words {
-                let archive = of_plan.archive(aim, word.and_then(Path::to_str))?;
-                let password = Password::of(&archive, &args.password, access.password.as_ref(), &mut asked)?;
+                let archive = of_plan.archive(aim, word.and_then(Path::to_str), terms)?;
+                let password = Password::of(&archive, &args.password, Some(&access), &mut asked)?;
                 found.push((archive, password));
             }
         }
@@ -150,9 +151,9 @@ pub fn restore(args: &RestoreArgs, terms: &Terms) -> Result<Exit, Failure> {
     let (archive, password, server) = match of_plan(&args.plan, terms)? {
         Some(of_plan) => {
             let aim = of_plan.one()?;
-            let archive = of_plan.archive(aim, word.and_then(Path::to_str))?;
+            let archive = of_plan.archive(aim, word.and_then(Path::to_str), terms)?;
             let access = of_plan.access(aim, !args.password.is_given(), true, terms)?;
-            let password = Password::of(&archive, &args.password, access.password.as_ref(), &mut asked)?;
+            let password = Password::of(&archive, &args.password, Some(&access), &mut asked)?;
             (archive, password, access.server)
         }
         None => {
@@ -230,17 +231,24 @@ impl Password {
     ///
     /// # Errors
     /// It is encrypted, and there is nothing to take a password from.
-    fn of(archive: &Path, args: &PasswordArgs, plan: Option<&Secret>, asked: &mut Asked) -> Result<Self, Failure> {
-        // An archive whose record says that it is not encrypted has none; of one that does not exist the run says so.
-        if !archive.exists() || inventory::read_record(&Record::path_of(archive)).is_ok_and(|r| r.encryption == "none")
-        {
+    fn of(archive: &Path, args: &PasswordArgs, plan: Option<&Access>, asked: &mut Asked) -> Result<Self, Failure> {
+        // Of one that does not exist the run says so.
+        if !archive.exists() {
             return Ok(Self::None);
         }
-        match (&args.password_file, &args.password_env, plan) {
+        let of_plan = plan.and_then(|access| access.password.as_ref());
+        // One that was given is used whatever the archive and its record say of themselves.
+        match (&args.password_file, &args.password_env, of_plan) {
             (Some(file), ..) => return Ok(Self::Source(json!({ "file": file }))),
             (_, Some(variable), _) => return Ok(Self::Source(json!({ "env": variable }))),
-            (.., Some(secret)) => return Ok(Self::Known(secret.clone())),
+            (.., Some(secret)) if plan.is_some_and(|access| access.encrypts) => return Ok(Self::Known(secret.clone())),
             _ => {}
+        }
+        if is_clear(archive) {
+            return Ok(Self::None);
+        }
+        if let Some(secret) = of_plan {
+            return Ok(Self::Known(secret.clone()));
         }
         if std::env::var_os(VARIABLE).is_some_and(|v| !v.is_empty()) {
             return Ok(Self::Source(json!({ "env": VARIABLE })));
@@ -277,6 +285,15 @@ impl Password {
         };
         (secrets, handed, true)
     }
+}
+
+/// Whether an archive is not encrypted, by its record or, where it has none, by itself.
+fn is_clear(archive: &Path) -> bool {
+    if let Ok(record) = inventory::read_record(&Record::path_of(archive)) {
+        return record.encryption == "none";
+    }
+    let entries = files::open_regular(archive, Links::Follow).ok().and_then(|f| read::Archive::open(f, u64::MAX).ok());
+    entries.is_some_and(|a| !a.entries().iter().any(read::Item::encrypted))
 }
 
 fn start(

@@ -35,7 +35,7 @@ pub use inflow::{Arrival, Inflow};
 pub use listing::{Listed, at, flush_dir, is_dir, list, open, read_small, remove};
 pub use lock::{Attempt, Lock, LockDir, name_of_key};
 pub(crate) use lock::{hold, is_locked, lives, try_hold};
-pub use open_folder::OpenFolder;
+pub use open_folder::{OpenFolder, others_write, owner, trusts};
 pub(crate) use own_dir::make_private_dir;
 pub use own_dir::{Access, OwnDir};
 pub use preflight::{folder, nearest, writable};

@@ -174,13 +174,32 @@ impl OpenFolder {
     }
 }
 
+/// Whether a file belongs to the owner of the folder it is in, or to us: the rule of [`OpenFolder::trusts`].
+pub fn trusts(folder: &Metadata, file: &Metadata) -> bool {
+    owner(file) == owner(folder) || is_own(owner(file))
+}
+
+/// Whether others than its owner may put files into a folder.
 #[cfg(unix)]
-fn owner(meta: &Metadata) -> u32 {
+pub fn others_write(folder: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(folder) & 0o022 != 0
+}
+
+/// Whether others than its owner may put files into a folder.
+#[cfg(not(unix))]
+pub fn others_write(_: &Metadata) -> bool {
+    true
+}
+
+/// The user id that a file belongs to; 0 where the system has none.
+#[cfg(unix)]
+pub fn owner(meta: &Metadata) -> u32 {
     std::os::unix::fs::MetadataExt::uid(meta)
 }
 
+/// The user id that a file belongs to; 0 where the system has none.
 #[cfg(not(unix))]
-fn owner(_: &Metadata) -> u32 {
+pub fn owner(_: &Metadata) -> u32 {
     0
 }
 

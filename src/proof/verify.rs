@@ -26,7 +26,10 @@ pub struct Verified {
 }
 
 const BAD: &str = "do not rely on that archive: look at the copies and at older ones, and dump again";
+const UNENCRYPTED: &str = "not encrypted, though a password is given: it is not an archive of this plan";
 const PASSWORD: &str = "give the password that it was made with: without it nothing can be said of what is inside";
+
+const CLEAR: &str = "look who made it; leave the password out only if the archive was meant to be without one";
 
 /// The checks that failed, each a line: which one, and what it saw.
 #[derive(Default)]
@@ -72,8 +75,9 @@ pub(super) fn examine(touch: &Touch, path: &Path, password: Option<&str>) -> Res
         (true, Some(verified)) => Ok(Found::Good(Box::new(verified))),
         // The only thing that was noted.
         _ if missing && failed.0.len() == 1 => Ok(Found::RecordMissing),
-        _ => Err(StepError::new(format!("`{}` is not good: {}", path.display(), failed.0.join("; ")))
-            .hint(if failed.0.iter().all(|f| f.contains("password")) { PASSWORD } else { BAD })),
+        _ => Err(StepError::new(format!("`{}` is not good: {}", path.display(), failed.0.join("; "))).hint(
+            if failed.0.iter().all(|f| f.contains("password") && !f.contains(UNENCRYPTED)) { PASSWORD } else { BAD },
+        )),
     }
 }
 
@@ -114,7 +118,15 @@ fn entries(
     let mut archive = match opened.and_then(|f| Archive::open(f, u64::MAX).map_err(|e| e.to_string())) {
         Ok(archive) => archive,
         // A bare dump is no archive, and its record says so.
-        Err(_) if record.as_ref().is_some_and(|r| r.compression == "none") => return bare(touch, path, record, failed),
+        Err(_) if record.as_ref().is_some_and(|r| r.compression == "none") => {
+            if let Some(record) = record.as_ref().filter(|r| r.encryption != "none") {
+                failed.note("encryption", format!("its record says {}, and that is not so", record.encryption));
+            }
+            if password.is_some() {
+                failed.note("encryption", format!("the archive is {UNENCRYPTED}"));
+            }
+            return bare(touch, path, record, failed);
+        }
         Err(error) => {
             failed.note("zip", error);
             return Ok(None);
@@ -125,6 +137,9 @@ fn entries(
         && (record.encryption == "aes256") != encrypted
     {
         failed.note("encryption", format!("its record says {}, and that is not so", record.encryption));
+    }
+    if password.is_some() && !encrypted {
+        failed.note("encryption", format!("the archive is {UNENCRYPTED}"));
     }
     let password = password.map(str::as_bytes);
     // Of an archive that was changed, the changed bytes may be those that the password is checked by.
@@ -151,10 +166,9 @@ fn entries(
         failed.note("manifest", format!("it names the dump `{}`, which is not there", manifest.dump));
     }
     if let (Some(record), Some(manifest)) = (&record, &manifest) {
-        let same = (&record.run, &record.database, record.dump_bytes)
-            == (&manifest.run, &manifest.database, manifest.dump_bytes);
-        if !same {
-            failed.note("record", "it is not that of the dump inside: run, database or size differ");
+        let differing = differing(record, manifest);
+        if !differing.is_empty() {
+            failed.note("record", format!("it is not that of the dump inside, by {}", differing.join(", ")));
         }
     }
     let entries = names.len() as u64;
@@ -169,6 +183,21 @@ fn entries(
         _ => Compared { summary: format!("its {entries} entries were read to their end"), ..Compared::default() },
     };
     Ok(record.map(|record| Verified { record, manifest, entries, compared }))
+}
+
+/// In what a record differs from the manifest inside, of what both have.
+fn differing(record: &Record, manifest: &Manifest) -> Vec<&'static str> {
+    let server = record.server.as_ref().zip(manifest.origin.as_ref());
+    let facts = [
+        ("run", record.run == manifest.run),
+        ("plan", record.plan == manifest.plan),
+        ("target", record.target == manifest.target),
+        ("database", record.database == manifest.database),
+        ("size", record.dump_bytes == manifest.dump_bytes),
+        ("time", record.started_at == manifest.started_at),
+        ("server", server.is_none_or(|(s, o)| s.host == o.host && s.port == o.port)),
+    ];
+    facts.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
 
 /// Reads every entry to its end; gives what the dump among them holds.
@@ -241,12 +270,15 @@ fn same_size(bytes: u64, manifest: &Manifest) -> Result<(), String> {
 /// Whether the password fits, as far as the first entry that takes one tells.
 ///
 /// # Errors
-/// It does not, or there is none.
+/// It does not, there is none, or there is one and something in the archive takes none.
 pub(super) fn check_password(
     archive: &mut Archive<File>,
     path: &Path,
     password: Option<&[u8]>,
 ) -> Result<(), StepError> {
+    if password.is_some() && !archive.entries().iter().all(Item::encrypted) {
+        return Err(StepError::new(format!("`{}`: the archive is {UNENCRYPTED}", path.display())).hint(CLEAR));
+    }
     let Some(index) = archive.entries().iter().position(Item::encrypted) else { return Ok(()) };
     match (archive.read(index, password), password) {
         (Err(Refused::Password { .. }), Some(_)) => Err(StepError::wrong_password(path)),

@@ -10,6 +10,7 @@ mod record;
 #[path = "../smtp/mod.rs"]
 #[expect(dead_code, reason = "the tests of mail use the rest")]
 mod smtp;
+mod strangers;
 mod table;
 #[path = "../executors/world.rs"]
 #[expect(dead_code, reason = "the tests of executors use the rest")]

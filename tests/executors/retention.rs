@@ -244,6 +244,26 @@ fn what_strangers_forge_pushes_nothing_out() {
 }
 
 #[test]
+fn the_pin_of_a_stranger_keeps_nothing() {
+    let world = World::new();
+    for day in 1..4 {
+        archive(&world, &format!("a{day}.zip"), day, &[]);
+    }
+    world.write("out/a1.zip.pin", "");
+    world.run(PLAN, &[]).ends(0).says("keeps `a1.zip`: it is pinned");
+    // Nobody but root can make files of others.
+    if is_root() {
+        std::os::unix::fs::chown(world.path("out/a1.zip.pin"), Some(65534), None).expect("it is given away");
+        world
+            .run(PLAN, &[])
+            .ends(0)
+            .says("leaves `a1.zip.pin` alone: it belongs to user id 65534")
+            .says("it pins nothing");
+        assert!(!world.path("out/a1.zip").exists());
+    }
+}
+
+#[test]
 fn a_record_whose_archive_is_gone_goes_and_that_of_a_stranger_stays() {
     let world = World::new();
     for (name, day) in [("a1.zip", 1), ("ours.zip", 2), ("theirs.zip", 3)] {

@@ -202,7 +202,14 @@ pub fn sort(
             continue;
         }
         let record = find(&format!("{}.json", file.name));
-        let pinned = find(&format!("{}{}", file.name, archive::PIN)).is_some();
+        let pin = find(&format!("{}{}", file.name, archive::PIN));
+        // What root may not pin it could keep by other means.
+        let trusted = pin.filter(|p| folder.trusts(p) || p.owner == 0);
+        if let Some(pin) = pin.filter(|_| trusted.is_none()) {
+            let why = format!("{}: it pins nothing", stranger(pin));
+            sorted.others.push(Other { name: pin.name.clone(), why, damaged: false, server: None });
+        }
+        let pinned = trusted.is_some();
         let doubt = [Some(file), record].into_iter().flatten().find(|f| !folder.trusts(f)).map(stranger);
         let seen = Seen { file: file.clone(), record: record.map(|r| read(folder, r)), pinned, doubt };
         all.push((seen, record.cloned()));
