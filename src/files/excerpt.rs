@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::regular::{Links, open_regular};
+use super::linked::open_trusted;
 use crate::step::Look;
 
 /// What was read of a file.
@@ -16,21 +16,21 @@ pub struct Excerpt {
     pub left_out: u64,
 }
 
-/// The size of a file, in bytes; links are followed.
+/// The size of a file, in bytes; links are followed that others cannot replace.
 ///
 /// # Errors
-/// It does not exist, cannot be opened, or is not a regular file.
+/// It does not exist, cannot be opened, is not a regular file, or is reached by a link that others can replace.
 pub fn size(_: &Look, path: &Path) -> io::Result<u64> {
-    open_regular(path, Links::Follow)?.metadata().map(|m| m.len())
+    open_trusted(path)?.metadata().map(|m| m.len())
 }
 
 /// Reads a file, or its beginning and its end when it is larger than `max` bytes. The cuts fall between lines where there
 /// are any. A file that grows meanwhile is read as far as it went.
 ///
 /// # Errors
-/// It does not exist, cannot be read, or is not a regular file.
+/// It does not exist, cannot be read, is not a regular file, or is reached by a link that others can replace.
 pub fn read_head_tail(_: &Look, path: &Path, max: u64) -> io::Result<Excerpt> {
-    let mut file = open_regular(path, Links::Follow)?;
+    let mut file = open_trusted(path)?;
     let size = file.metadata()?.len();
     let mut read = |from: u64, count: u64| -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();

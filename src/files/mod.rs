@@ -8,6 +8,7 @@ mod excerpt;
 mod globbing;
 #[cfg_attr(not(target_os = "linux"), path = "no_inflow.rs")]
 mod inflow;
+mod linked;
 mod listing;
 mod lock;
 mod open_folder;
@@ -18,6 +19,7 @@ mod regular;
 mod scratch;
 mod space;
 mod spool;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -47,6 +49,7 @@ pub use regular::{
 pub use scratch::Scratch;
 pub use space::{free, is_mount};
 pub use spool::Spool;
+pub use temporary::temp_dir;
 pub use tree::{open_folder, remove_folder};
 pub use trusted::{open_trusted, why_distrusted};
 

@@ -171,7 +171,7 @@ pub(super) enum Missing {
 
 /// How many links may follow each other on the way to a folder, as on Linux.
 #[cfg(unix)]
-const MAX_LINKS: u32 = 40;
+pub(super) const MAX_LINKS: u32 = 40;
 
 /// Opens a folder, and says where it is without links. Each part of the path is looked up in the folder that was opened
 /// before it, so that nothing on the way can be swapped between the check and the opening.
@@ -243,7 +243,7 @@ pub(super) fn open_safe_dir(dir: &Path, missing: Missing) -> io::Result<(File, P
 
 /// Refuses a symbolic link in a folder that others can write to.
 #[cfg(unix)]
-fn check_link(folder: impl std::os::fd::AsFd, path: &Path, name: &std::ffi::OsStr) -> io::Result<()> {
+pub(super) fn check_link(folder: impl std::os::fd::AsFd, path: &Path, name: &std::ffi::OsStr) -> io::Result<()> {
     let above = rustix::fs::fstat(folder)?;
     let trusted = [0, rustix::process::geteuid().as_raw()];
     if above.st_mode & 0o022 == 0 && trusted.contains(&above.st_uid) {

@@ -15,9 +15,9 @@ impl Scratch {
     /// Makes an empty one.
     ///
     /// # Errors
-    /// The temporary folder cannot be written.
+    /// The temporary folder cannot be written, or others could exchange what is in it.
     pub fn new(_: &Touch) -> io::Result<Self> {
-        tempfile::Builder::new().prefix("runplan-").tempfile().map(Self)
+        tempfile::Builder::new().prefix("runplan-").tempfile_in(super::temp_dir()?).map(Self)
     }
 
     /// Where it lies.

@@ -50,9 +50,9 @@ impl Spool {
     /// Makes one in the system's temporary folder, and removes those that dead runs left there.
     ///
     /// # Errors
-    /// The temporary folder cannot be written.
+    /// The temporary folder cannot be written, or others could exchange what is in it.
     pub fn temporary(touch: &Touch) -> io::Result<Self> {
-        let dir = std::env::temp_dir();
+        let dir = super::temp_dir()?;
         clear(touch, &dir, &|found| {
             found.strip_prefix(PREFIX).is_some_and(|n| n.get(..21).is_some_and(super::is_run_id))
         });

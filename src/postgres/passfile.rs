@@ -36,12 +36,14 @@ fn read(path: &Path) -> Option<String> {
 
 /// The password that the file has for these settings, which are resolved: the first line that fits counts.
 pub fn lookup(settings: &Settings, env: &Env) -> Option<Secret> {
-    find(&read(&path(env)?)?, settings).map(|(_, password)| password)
+    find(&read(&path(env)?)?, settings).map(|found| found.password)
 }
 
-/// The same, if that line names the host, and is not for any.
+/// The same, if that line names the server: the host, and the port unless it is the user's own. Anybody can listen on a
+/// port of this machine.
 pub fn lookup_named(settings: &Settings, env: &Env) -> Option<Secret> {
-    find(&read(&path(env)?)?, settings).filter(|(named, _)| *named).map(|(_, password)| password)
+    let own_port = Settings::default().resolve(env).ok().and_then(|own| own.port);
+    find_named(&read(&path(env)?)?, settings, own_port)
 }
 
 /// Every password in the file, for the redactor.
@@ -50,8 +52,19 @@ pub fn passwords(env: &Env) -> Vec<Secret> {
     text.lines().filter_map(fields).map(|[.., password]| Secret::new(password)).collect()
 }
 
-/// The password, and whether its line names the host.
-fn find(text: &str, settings: &Settings) -> Option<(bool, Secret)> {
+/// What a line says.
+struct Found {
+    password: Secret,
+    names_host: bool,
+    names_port: bool,
+}
+
+fn find_named(text: &str, settings: &Settings, own_port: Option<u16>) -> Option<Secret> {
+    let is_own = own_port == Some(settings.port.unwrap_or(5432));
+    find(text, settings).filter(|f| f.names_host && (f.names_port || is_own)).map(|f| f.password)
+}
+
+fn find(text: &str, settings: &Settings) -> Option<Found> {
     let given = |t: &Option<String>| t.clone().unwrap_or_default();
     let host = given(&settings.host);
     // A Unix socket in the folder that libpq was built with is `localhost` to the file (PostgreSQL manual, "The Password
@@ -63,9 +76,10 @@ fn find(text: &str, settings: &Settings) -> Option<(bool, Secret)> {
     let wanted = [host, port, given(&settings.dbname), given(&settings.user)];
     let mut lines = text.lines().filter_map(fields);
     let line = lines.find(|line| line.iter().zip(&wanted).all(|(field, want)| field == "*" || field == want))?;
-    let named = line[0] != "*" && (own_folder || !is_socket || line[0].starts_with('/'));
+    let names_host = line[0] != "*" && (own_folder || !is_socket || line[0].starts_with('/'));
+    let names_port = line[1] != "*";
     let [.., password] = line;
-    Some((named, Secret::new(password)))
+    Some(Found { password: Secret::new(password), names_host, names_port })
 }
 
 /// The five fields of a line; none for a comment or a line that has fewer. All after the fourth colon is the password.
@@ -100,20 +114,24 @@ mod tests {
             ..Settings::default()
         };
         let text = "# db:5432:app:ann:no\nother:*:*:*:wrong\ndb:5432:app:ann:s\\:e\\\\c\ndb:*:*:*:second\nbroken\n";
-        let found = |host, user| find(text, &settings(host, user)).and_then(|(_, s)| s.expose().map(str::to_owned));
+        let found = |host, user| find(text, &settings(host, user)).and_then(|f| f.password.expose().map(str::to_owned));
         assert_eq!(found("db", "ann").as_deref(), Some("s:e\\c"));
         assert_eq!(found("db", "bob").as_deref(), Some("second"));
         assert_eq!(found("elsewhere", "ann"), None);
         assert_eq!(
             find("localhost:*:*:*:sock", &settings("/run/postgresql", "ann"))
-                .and_then(|(_, s)| s.expose().map(str::to_owned))
+                .and_then(|f| f.password.expose().map(str::to_owned))
                 .as_deref(),
             Some("sock")
         );
-        let named = |text, host| find(text, &settings(host, "ann")).is_some_and(|(named, _)| named);
+        let named = |text, host| find_named(text, &settings(host, "ann"), Some(5432)).is_some();
         assert!(named(text, "db") && !named("*:*:*:*:any", "db"));
         // Anybody can make a socket in a folder of his own and name it in a plan.
         assert!(find("localhost:*:*:*:sock", &settings("/tmp/evil", "ann")).is_none());
         assert!(named("localhost:*:*:*:sock", "/run/postgresql") && !named("localhost:*:*:*:sock", "/tmp"));
+        // Anybody can listen on a port of this machine and name it in a plan.
+        let at_port = |text, own| find_named(text, &settings("127.0.0.1", "ann"), own).is_some();
+        assert!(!at_port("127.0.0.1:*:*:*:any", Some(5433)) && !at_port("127.0.0.1:*:*:*:any", None));
+        assert!(at_port("127.0.0.1:5432:*:*:this", Some(5433)) && at_port("127.0.0.1:*:*:*:own", Some(5432)));
     }
 }

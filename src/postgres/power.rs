@@ -17,8 +17,8 @@ pub struct Power {
 }
 
 /// The gravest right of the logged-in role, or of a role that it can become (SET ROLE) or whose rights it has, beyond its
-/// own objects; none for an ordinary role. Code that runs in a session can always go back to the role that logged in
-/// (RESET ROLE), so that one counts.
+/// own objects; none for an ordinary role, which is a member of no other. Code that runs in a session can always go back
+/// to the role that logged in (RESET ROLE), so that one counts.
 ///
 /// # Errors
 /// The server does not answer.
@@ -30,6 +30,7 @@ pub async fn gravest_power(client: &Client) -> Result<Option<Power>, StepError> 
                WHERE r.rolname = session_user OR pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') \
                ORDER BY r.rolname <> session_user, NOT r.rolsuper, r.rolname !~ '^pg_', r.rolname";
     let rows = client.query(sql, &[]).await.map_err(|e| asked("asking for the rights of the role", &e))?;
+    let mut membership = None;
     for row in rows {
         let (name, own): (String, bool) = (row.get(0), row.get(1));
         let owned: Option<String> = row.get(6);
@@ -48,9 +49,14 @@ pub async fn gravest_power(client: &Client) -> Result<Option<Power>, StepError> 
             (false, None) if name.starts_with("pg_") && !HARMLESS.contains(&name.as_str()) => {
                 format!("is a member of `{name}`")
             }
-            (false, None) => continue,
+            (false, None) if HARMLESS.contains(&name.as_str()) => continue,
+            // It could at least change what that role owns.
+            (false, None) => {
+                membership.get_or_insert(Power { text: format!("is a member of `{name}`"), superuser: false });
+                continue;
+            }
         };
         return Ok(Some(Power { text, superuser: own && row.get::<_, bool>(2) }));
     }
-    Ok(None)
+    Ok(membership)
 }

@@ -156,7 +156,7 @@ impl Folder {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let made = builder.prefix(orphan::PREFIX).tempdir()?;
+        let made = builder.prefix(orphan::PREFIX).tempdir_in(files::temp_dir()?)?;
         let open = files::open_folder(made.path())?;
         orphan::hold(&open);
         Ok(Self { path: made.keep(), open, touch: touch.again() })

@@ -29,7 +29,7 @@ pub fn hold(folder: &File) {
 /// Stops and removes the clusters in the temporary folder whose runs are gone. Only folders that belong to us and that
 /// nobody else can change count: anybody may make one of such a name there.
 pub fn clear(touch: &Touch) {
-    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+    for entry in files::temp_dir().and_then(fs::read_dir).into_iter().flatten().flatten() {
         let path = entry.path();
         let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
         if !named || !is_ours(&path) || !fs::symlink_metadata(path.join(DATA)).is_ok_and(|m| m.is_dir()) {

@@ -58,7 +58,10 @@ async fn room(look: &Look, server: &Server) -> Option<Check> {
     let sql = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
     let size: i64 = server.client.query_one(sql, &[]).await.ok()?.get(0);
     let size = u64::try_from(size).ok()?;
-    let place = std::env::temp_dir();
+    let place = match files::temp_dir() {
+        Ok(place) => place,
+        Err(error) => return Some(Check::problem(Area::Space, error.to_string())),
+    };
     let free = files::free(look, &place).ok()?;
     let text = format!("`{}`: {} free, the database takes {}", place.display(), Size(free), Size(size));
     Some(match free < size {

@@ -7,7 +7,7 @@ use crate::postgres::{self, Power, Settings, gravest_power};
 use crate::step::{Area, Check, StepError, Touch};
 
 /// What to do instead of a check as a role that may too much.
-const INSTEAD: &str = "leave `into` out (or write `into: cluster`), check as an ordinary role with CREATEDB, or write \
+const INSTEAD: &str = "leave `into` out (or write `into: cluster`), check as an ordinary role with CREATEDB that is a member of no other role, or write \
                        `trust_source: true` if you trust everyone who may create objects in the dumped database";
 
 /// One line about what a restore into a real database trusts.
@@ -26,7 +26,7 @@ fn describe(database: &Settings, power: Option<&Power>) -> String {
 fn refuse(database: &Settings, power: &Power) -> StepError {
     let user = database.user.as_deref().unwrap_or_default();
     let what = format!(
-        "restoring runs code that owners of objects in this dump wrote, here as `{user}`, which {}: they could take over the server",
+        "restoring runs code that owners of objects in this dump wrote, here as `{user}`, which {}: the code could use that",
         power.text
     );
     StepError::new(what).hint(INSTEAD)

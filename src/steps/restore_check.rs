@@ -38,7 +38,8 @@ pub struct Params {
     /// in every run.
     #[serde(default)]
     every: Option<Span>,
-    /// Allow a restore on a server (`scratch`, `database`) by a superuser or another role that could harm the server.
+    /// Allow a restore on a server (`scratch`, `database`) by a superuser, a member of another role, or another role that could
+    /// harm the server.
     /// Set it only if you trust everyone who may create objects in the dumped database.
     #[serde(default)]
     trust_source: bool,

@@ -51,7 +51,13 @@ fn the_manual_is_shown_by_topic_and_written_as_man_pages() {
     let options = call(&world, &["help", "validate"]).ends(0).out;
     assert!(options.contains("--deny-warnings"), "{options}");
     call(&world, &["help", "restoer"]).ends(2).says("did you mean `runplan help restore`?");
+    let other = world.write("other", "precious");
+    std::fs::create_dir(world.path("pages")).expect("a folder");
+    for page in ["runplan.1", "runplan-targets.7"] {
+        std::os::unix::fs::symlink(&other, world.path("pages").join(page)).expect("a link");
+    }
     call(&world, &["man", "--dir", "pages"]).ends(0);
+    assert_eq!(std::fs::read_to_string(other).ok().as_deref(), Some("precious"), "no link is followed");
     let pages = world.names("pages");
     for page in ["runplan.1", "runplan-restore.1", "runplan-restore.7", "runplan-targets.7"] {
         assert!(pages.iter().any(|p| p == page), "{page}: {pages:?}");

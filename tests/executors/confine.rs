@@ -168,9 +168,14 @@ fn a_scratch_database_is_refused_to_who_could_lose_the_server_by_it() {
         world.sql(&format!("ALTER ROLE {user} NO{option}"));
     }
     assert_eq!(psql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'runplan_check_%'"), "0");
-    // An ordinary role is let in, and the code gains nothing by it.
-    run(&as_user).ends(0).never_says("trust_source");
+    // Nor to a member of any other role, whose objects the code could change.
+    run(&as_user).ends(1).says(&format!("`{user}`, which is a member of `{role}`"));
+    // Who trusts the source lets it in, and the code gains no more by it.
+    run(&as_user.replace("into: scratch", "into: scratch, trust_source: true")).ends(0);
     assert_eq!(superuser(), "f");
+    // An ordinary role is let in, but has to own what it restores.
+    world.sql(&format!("REVOKE {role} FROM {user}"));
+    run(&as_user).ends(1).says("restoring runs code").says("ALTER SCHEMA evil OWNER TO").never_says("trust_source");
     // Who trusts the source says so, and loses the server to it.
     world.run(&scratch(", trust_source: true"), &[]).ends(0);
     assert_eq!(superuser(), "t");

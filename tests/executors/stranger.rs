@@ -139,8 +139,11 @@ fn a_dry_run_sends_no_password_to_a_server_that_only_the_plan_names() {
     let pass = pass.to_string_lossy().into_owned();
     with("PGPASSFILE", &pass, &[]).ends(0).says("not connected");
     assert!(!stranger.heard().contains("canary"));
-    // A line that names the host is the user's own word.
-    world.write("pass", "localhost:*:*:*:canary-for-this");
+    world.write("pass", "localhost:*:*:*:canary-for-any-port");
+    with("PGPASSFILE", &pass, &[]).ends(0).says("not connected");
+    assert!(!stranger.heard().contains("canary"));
+    // A line that names the host and the port is the user's own word.
+    world.write("pass", format!("localhost:{}:*:*:canary-for-this", stranger.port));
     with("PGPASSFILE", &pass, &[]).ends(1);
     assert!(stranger.heard().contains("canary-for-this"));
     world.runplan().args(["run", "plan.yaml", "--connect"]).output().map(Run::from).expect("it runs").ends(2);

@@ -9,9 +9,12 @@ use super::page::{self, Block, Span};
 use super::{TOPICS, Topic, terminal};
 use crate::cli::args::Cli;
 use crate::cli::exit::{Exit, Failure};
+use crate::files::{self, Links};
 
 /// How wide tables are set, in columns.
 const WIDTH: usize = 72;
+/// The largest page, in bytes.
+const LIMIT: u64 = 1 << 20;
 
 /// A topic as a man page of section 7.
 pub(super) fn topic_page(topic: &Topic) -> String {
@@ -114,9 +117,15 @@ pub fn write_pages(dir: &Path) -> Result<Exit, Failure> {
         hint: None,
     };
     std::fs::create_dir_all(dir).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), dir).map_err(failed)?;
+    // The library writes through links, which others may have put into the folder: so it writes to a folder of ours.
+    let made = files::temp_dir().and_then(tempfile::tempdir_in).map_err(failed)?;
+    clap_mangen::generate_to(Cli::command(), made.path()).map_err(failed)?;
     for topic in TOPICS {
-        std::fs::write(dir.join(format!("runplan-{}.7", topic.name)), topic_page(topic)).map_err(failed)?;
+        std::fs::write(made.path().join(format!("runplan-{}.7", topic.name)), topic_page(topic)).map_err(failed)?;
+    }
+    for name in files::folder_names(made.path()).map_err(failed)? {
+        let page = files::read_regular(&made.path().join(&name), LIMIT, Links::Refuse).map_err(failed)?;
+        files::put(&dir.join(name), &page, 0o644).map_err(failed)?;
     }
     Ok(Exit::Done)
 }

@@ -11,6 +11,7 @@ use super::rules::Candidate;
 use super::{Params, Servers};
 use crate::archive::{self, Content, Record};
 use crate::files::{Kind, Listed, OpenFolder};
+use crate::postgres::Settings;
 use crate::step::{Look, StepError};
 
 /// Whose archives count.
@@ -19,7 +20,9 @@ pub struct Wanted {
     target: Option<String>,
     pub database: Option<String>,
     /// Host and port of the server whose archives count; none when those of any server do.
-    server: Option<(String, u16)>,
+    pub(super) server: Option<(String, u16)>,
+    /// The name of this machine: `localhost` is another server on another machine.
+    pub(super) machine: String,
     /// The `system_identifier` of that server, where an archive tells it.
     identifier: Option<String>,
     /// Names that count without a record.
@@ -31,7 +34,7 @@ impl Wanted {
     pub fn of(plan: &str, target: Option<&str>, database: Option<&str>) -> Self {
         let own = |t: Option<&str>| t.map(str::to_owned);
         let (plan, target, database) = (plan.to_owned(), own(target), own(database));
-        Self { plan, target, database, server: None, identifier: None, pattern: None }
+        Self { plan, target, database, server: None, machine: String::new(), identifier: None, pattern: None }
     }
 
     /// Those that the parameters name; what they leave out is the run's own.
@@ -42,6 +45,7 @@ impl Wanted {
         let facts = &look.facts;
         let database = params.database.as_ref().or(facts.database.as_ref()).map(String::as_str);
         let mut wanted = Self::of(params.plan.as_ref().unwrap_or(&facts.plan), facts.target.as_deref(), database);
+        wanted.machine.clone_from(&facts.host);
         if params.server == Servers::Same {
             wanted.server.clone_from(&facts.server);
         }
@@ -75,21 +79,34 @@ impl Wanted {
     /// The server of a record whose archive would count, were it of our server. A record that names no server says nothing
     /// against it.
     fn other_server(&self, record: &Record) -> Option<String> {
-        let ((host, port), server) = (self.server.as_ref()?, record.server.as_ref()?);
-        let same = server.host == *host && server.port == *port
-            || self.identifier.is_some() && self.identifier == server.system_identifier;
-        (!same).then(|| format!("{}:{}", server.host, server.port))
+        let (_, server) = (self.server.as_ref()?, record.server.as_ref()?);
+        let same =
+            self.has_our_address(record) || self.identifier.is_some() && self.identifier == server.system_identifier;
+        (!same).then(|| match is_local(&server.host) {
+            true => format!("{}:{}` on the machine `{}", server.host, server.port, record.machine),
+            false => format!("{}:{}", server.host, server.port),
+        })
+    }
+
+    /// Whether a record has the host and port of our server. Those of a local server count only on the same machine.
+    fn has_our_address(&self, record: &Record) -> bool {
+        let (Some((host, port)), Some(server)) = (&self.server, &record.server) else { return false };
+        server.host == *host && server.port == *port && (!is_local(host) || record.machine == self.machine)
     }
 
     /// Learns which server ours is: the newest archive from its host and port tells, so that its archives count too that
     /// were made while it had another name.
-    fn learn<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
-        let Some((host, port)) = &self.server else { return };
+    pub(super) fn learn<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
         let ours = records.filter(|r| self.refuses(r).is_none());
-        let ours = ours.filter(|r| r.server.as_ref().is_some_and(|s| s.host == *host && s.port == *port));
+        let ours = ours.filter(|r| self.has_our_address(r));
         let newest = ours.max_by_key(|r| r.started_at).and_then(|r| r.server.as_ref());
         self.identifier = newest.and_then(|s| s.system_identifier.clone());
     }
+}
+
+/// Whether a host is the machine that says it.
+fn is_local(host: &str) -> bool {
+    Settings { host: Some(host.to_owned()), ..Settings::default() }.is_here()
 }
 
 /// A file as it was looked at.

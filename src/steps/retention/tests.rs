@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::folder::{Seen, Wanted, judge};
 use super::rules::*;
-use crate::archive::{Content, Record};
+use crate::archive::{Content, Record, Server};
 use crate::files::{Kind, Listed};
 
 fn candidates(seconds: &[i64]) -> Vec<Candidate> {
@@ -280,6 +280,36 @@ fn archive(name: &str, plan: &str, database: &str, made: DateTime<Utc>) -> Seen 
     let file =
         Listed { name: name.to_owned(), kind: Kind::File, bytes: 10, modified: made, inode: 0, device: 0, owner: 0 };
     Seen { file, record: Some(Ok(record)), pinned: false, doubt: None }
+}
+
+/// Two machines that put their archives into one folder both call their server `localhost`.
+#[test]
+fn a_local_server_is_told_apart_by_machine_or_identifier() {
+    let of = |host: &str, machine: &str, identifier: Option<&str>| {
+        let mut seen = archive("a", "night", "app", DateTime::UNIX_EPOCH);
+        if let Some(Ok(record)) = &mut seen.record {
+            record.machine = machine.to_owned();
+            let system_identifier = identifier.map(str::to_owned);
+            record.server = Some(Server { host: host.to_owned(), port: 5432, system_identifier });
+        }
+        seen
+    };
+    let wanted = |host: &str| {
+        let mut wanted = Wanted::of("night", None, Some("app"));
+        (wanted.server, wanted.machine) = (Some((host.to_owned(), 5432)), "m1".to_owned());
+        wanted
+    };
+    for host in ["localhost", "127.0.0.2", "::1", "/run/postgresql"] {
+        assert!(judge(&of(host, "m1", None), &wanted(host)).is_ok(), "{host}");
+        let told = judge(&of(host, "m2", None), &wanted(host)).err().unwrap_or_default();
+        assert!(told.contains("on the machine `m2`"), "{host}: {told}");
+        let mut learned = wanted(host);
+        let records = [of(host, "m1", Some("7")), of(host, "m2", Some("8"))].map(|s| s.record);
+        learned.learn(records.iter().flatten().flatten());
+        assert!(judge(&of(host, "m2", Some("7")), &learned).is_ok(), "{host}: the machine has a new name");
+        assert!(judge(&of(host, "m2", Some("8")), &learned).is_err(), "{host}");
+    }
+    assert!(judge(&of("db.example.org", "m2", None), &wanted("db.example.org")).is_ok());
 }
 
 /// 100,000 histories of a folder: nights that fail, a clock that jumps, archives of other plans and databases, of a prefix
