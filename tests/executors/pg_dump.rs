@@ -62,6 +62,29 @@ fn a_bare_file_has_a_record_and_is_what_pg_restore_reads() {
 }
 
 #[test]
+fn a_table_that_somebody_puts_before_another_is_not_dumped_in_its_place() {
+    let world = World::with_database();
+    world.sql("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000); CREATE TABLE other (a int)");
+    let named = plan(&format!("tables: [t, other], {ARCHIVE}"));
+    world.run(&named, &[]).ends(0);
+    std::fs::remove_dir_all(world.path("out")).expect("the archives");
+    // The search path begins with the schema that has the name of the role.
+    world.sql("CREATE SCHEMA AUTHORIZATION CURRENT_USER;");
+    world.sql(&format!(
+        "CREATE TABLE {}.t (a int); INSERT INTO {0}.t VALUES (1)",
+        std::env::var("PGUSER").expect("PGUSER")
+    ));
+    let said = "`t` of `tables` names no schema, and more than one has such a table: ";
+    world.run(&named, &[]).ends(1).says(said).says(".t, public.t").says("write the schema");
+    world.run(&named, &["-n"]).ends(1).says(said);
+    world.run(&plan(&format!("tables: [public.t, other], {ARCHIVE}")), &[]).ends(0);
+    let manifest: serde_json::Value = serde_json::from_slice(&entry(&world, "manifest.json")).expect("JSON");
+    let rows: Vec<u64> =
+        manifest["evidence"]["tables"].as_array().expect("tables").iter().filter_map(|t| t["rows"].as_u64()).collect();
+    assert!(rows.contains(&1000), "{manifest}");
+}
+
+#[test]
 fn includes_must_match_and_excludes_that_match_nothing_are_warned_of() {
     let world = sample();
     world.run(&plan(&format!("tables: [a, 's.*'], exclude_table_data: [a], {ARCHIVE}")), &[]).ends(0);

@@ -49,6 +49,11 @@ pub async fn decide(params: Params, look: &Look) -> Result<Work, StepError> {
             look.log.warn(format!("the pattern `{pattern}` excludes nothing: no table matches it"));
         }
     }
+    for pattern in &params.tables {
+        if let Some(text) = ambiguous(&client, pattern, &near).await? {
+            return Err(StepError::new(text).hint(AMBIGUOUS_HINT));
+        }
+    }
     match missed(&client, &params).await {
         Ok(missed) => missed.into_iter().for_each(|text| look.log.warn(text)),
         Err(error) => look.log.warn(error.to_string()),
@@ -254,6 +259,30 @@ pub async fn missed(client: &Client, params: &Params) -> Result<Vec<String>, Ste
         }
     }
     Ok(missed)
+}
+
+/// What to do about a name that several schemas have.
+pub const AMBIGUOUS_HINT: &str = "write the schema, like `public.orders`";
+
+/// Why a pattern of `tables` without a schema may mean another table than the user thinks: several schemas of the search path
+/// have one of that name, and `pg_dump` takes the first. Who may create a schema may put one in front.
+///
+/// # Errors
+/// The server cannot say it.
+pub async fn ambiguous(client: &Client, pattern: &str, near: &[String]) -> Result<Option<String>, StepError> {
+    let Pattern { schema: None, name } = Pattern::parse(pattern) else { return Ok(None) };
+    let sql = "SELECT pg_catalog.string_agg(n.nspname::pg_catalog.text || '.' || c.relname::pg_catalog.text, ', ' \
+               ORDER BY pg_catalog.array_position($2::pg_catalog.text[], n.nspname::pg_catalog.text)) \
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p') AND c.relname ~ $1 COLLATE pg_catalog.default \
+               AND n.nspname::pg_catalog.text = ANY ($2::pg_catalog.text[]) \
+               GROUP BY c.relname HAVING pg_catalog.count(*) > 1 ORDER BY c.relname LIMIT 1";
+    let row = client.query_opt(sql, &[&name, &near]).await;
+    let row = row.map_err(|e| postgres::asked(&format!("looking for tables like `{pattern}`"), &e))?;
+    Ok(row.map(|row| {
+        let found: String = row.get(0);
+        format!("`{pattern}` of `tables` names no schema, and more than one has such a table: {found}")
+    }))
 }
 
 /// Whether a pattern of `pg_dump` matches a table, or what `pg_dump` treats like one. `near` are the schemas in which a

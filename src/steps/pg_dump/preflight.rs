@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::decide::{missed, one_way, one_way_hint, program, version};
+use super::decide::{AMBIGUOUS_HINT, ambiguous, missed, one_way, one_way_hint, program, version};
 use super::members;
 use super::rights::rights;
 use super::room::{self, Room};
@@ -72,6 +72,13 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
             Ok(missed) => seen.checks.extend(missed.into_iter().map(|text| Check::problem(Area::Parameters, text))),
             Err(error) => seen.checks.push(Check::warning(Area::Parameters, error.what)),
         }
+        match several(&params, &server.client).await {
+            Ok(texts) => {
+                let problem = |text| Check::problem(Area::Parameters, text).hint(AMBIGUOUS_HINT);
+                seen.checks.extend(texts.into_iter().map(problem));
+            }
+            Err(error) => seen.checks.push(Check::warning(Area::Parameters, error.what)),
+        }
         match members::left_out(&params, &server.client).await {
             Ok(text) => seen.checks.extend(text.map(|t| Check::warning(Area::Object, t).hint(members::HINT))),
             Err(error) => seen.checks.push(Check::warning(Area::Object, error.what)),
@@ -82,6 +89,16 @@ pub async fn preflight(params: Params, look: &Look) -> Preflight {
         }
     }
     seen
+}
+
+/// The names of `tables` that more than one schema has.
+async fn several(params: &Params, client: &Client) -> Result<Vec<String>, StepError> {
+    let near = postgres::visible_schemas(client).await?;
+    let mut texts = Vec::new();
+    for pattern in &params.tables {
+        texts.extend(ambiguous(client, pattern, &near).await?);
+    }
+    Ok(texts)
 }
 
 /// The version of a `pg_dump` whose place does not say it.
