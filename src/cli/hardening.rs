@@ -40,6 +40,11 @@ pub fn harden() {
 pub fn runtime() -> Result<Runtime, String> {
     files()?;
     threads()?;
+    // The library panics where the system refuses a thread, which it may: those that were just tried can still be counted.
+    std::panic::catch_unwind(start_runtime).unwrap_or_else(|_| Err(few_threads("the system refused a thread")))
+}
+
+fn start_runtime() -> Result<Runtime, String> {
     // Threads for what blocks stay: the runtime waits for ever for one that the system no longer gives it.
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).thread_keep_alive(Duration::from_secs(1 << 32)).enable_all();
