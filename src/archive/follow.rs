@@ -2,7 +2,7 @@
 //!
 //! A thread sees to it that what was written is on the disk, drops it from memory, and reads it back, while the writer
 //! goes on: at the end only the last part is left to wait for. It reads every byte of the file once, in order, and reckons
-//! the hash of the file and each entry's authentication code anew from what the disk gives.
+//! the hash of the file and each entry's authentication code again from what the disk gives.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -85,7 +85,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What is wrong with a password that is easily guessed: whoever has the archive can try as many as he likes.
+    /// What is wrong with a password that is easily guessed: somebody who has the archive can try any number of them.
     pub fn weak_password(&self) -> Option<Check> {
         let why = self.password.as_ref().filter(|_| self.encryption != Encryption::None)?.why_guessable()?;
         let check = Check::warning(Area::Parameters, format!("the archive password {why}"));

@@ -35,7 +35,7 @@ pub(super) struct Outs {
     flushed: u64,
     /// Entries begun since then, whose keys are kept for reading them back.
     unread: u32,
-    /// The same as `at`, for whoever watches.
+    /// The same as `at`, for progress reports.
     written: Arc<AtomicU64>,
     touch: Touch,
 }
@@ -129,7 +129,7 @@ impl Outs {
         Ok(())
     }
 
-    /// How many bytes were written by now.
+    /// How many bytes were written so far.
     pub fn written(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.written)
     }
@@ -205,7 +205,7 @@ impl Outs {
     }
 }
 
-/// What reading back failed at; being told to stop is no fault of the archive.
+/// What reading back failed at; a cancelled read is not a fault of the archive.
 pub(super) fn unread(cancel: &Cancel, path: &Path, error: &io::Error) -> StepError {
     if cancel.is_cancelled() { StepError::cancelled() } else { failed("reading back", path, error) }
 }

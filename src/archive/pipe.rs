@@ -24,7 +24,7 @@ const LOOK: i64 = 50_000_000;
 /// wakes the other program up, a hundred times more often than one that lets the pipe fill, and the two share the
 /// machine. A pipe that could not be enlarged is read without naps.
 ///
-/// The pipe of a program that is over ends when it is empty, whoever else may still hold it: a child that left the group
+/// The pipe of a program that is over ends when it is empty, even if another process still holds it: a child that left the group
 /// of its parent is out of reach of every signal, and could hold a night up for ever.
 pub struct Pipe {
     file: File,
@@ -42,7 +42,7 @@ impl Pipe {
         Self { file, patient, nap: false, over: Arc::default() }
     }
 
-    /// Raised by whoever sees the program end.
+    /// Set when the program has ended.
     pub fn over(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.over)
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::linked::open_trusted;
+use super::linked::open_no_foreign_link;
 use crate::step::Look;
 
 /// What was read of a file.
@@ -21,7 +21,7 @@ pub struct Excerpt {
 /// # Errors
 /// It does not exist, cannot be opened, is not a regular file, or is reached by a link that others can replace.
 pub fn size(_: &Look, path: &Path) -> io::Result<u64> {
-    open_trusted(path)?.metadata().map(|m| m.len())
+    open_no_foreign_link(path)?.metadata().map(|m| m.len())
 }
 
 /// Reads a file, or its beginning and its end when it is larger than `max` bytes. The cuts fall between lines where there
@@ -30,7 +30,7 @@ pub fn size(_: &Look, path: &Path) -> io::Result<u64> {
 /// # Errors
 /// It does not exist, cannot be read, is not a regular file, or is reached by a link that others can replace.
 pub fn read_head_tail(_: &Look, path: &Path, max: u64) -> io::Result<Excerpt> {
-    let mut file = open_trusted(path)?;
+    let mut file = open_no_foreign_link(path)?;
     let size = file.metadata()?.len();
     let mut read = |from: u64, count: u64| -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();

@@ -12,7 +12,7 @@ use super::own_dir::{MAX_LINKS, Missing, check_link, open_safe_dir};
 /// # Errors
 /// It cannot be opened, is not a regular file, or is reached by a symbolic link that others can replace.
 #[cfg(unix)]
-pub(super) fn open_trusted(file: &Path) -> io::Result<File> {
+pub(super) fn open_no_foreign_link(file: &Path) -> io::Result<File> {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, statat};
     use std::os::unix::ffi::OsStringExt;
 
@@ -42,7 +42,7 @@ pub(super) fn open_trusted(file: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn open_trusted(file: &Path) -> io::Result<File> {
+pub(super) fn open_no_foreign_link(file: &Path) -> io::Result<File> {
     super::open_regular(file, super::Links::Follow)
 }
 
@@ -67,14 +67,14 @@ mod tests {
         symlink(open.join("link"), own.join("out")).expect("a link");
         set_permissions(&open, Permissions::from_mode(0o1777)).expect("permissions");
         for path in [own.join("file"), own.join("link"), own.join("here/link"), open.join("file")] {
-            assert!(open_trusted(&path).is_ok(), "{}", path.display());
+            assert!(open_no_foreign_link(&path).is_ok(), "{}", path.display());
         }
         for path in [open.join("link"), open.join("here/file"), own.join("out")] {
-            let told = open_trusted(&path).expect_err("refused").to_string();
+            let told = open_no_foreign_link(&path).expect_err("refused").to_string();
             assert!(told.contains("is a symbolic link, and others can write to"), "{told}");
         }
         for path in [own.join("loop"), own.clone(), own.join("missing")] {
-            assert!(open_trusted(&path).is_err(), "{}", path.display());
+            assert!(open_no_foreign_link(&path).is_err(), "{}", path.display());
         }
     }
 }

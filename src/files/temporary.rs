@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The temporary folder (`TMPDIR`), without links. Whoever may rename in it, or in a folder above, could put another folder
+/// The temporary folder (`TMPDIR`), without links. A user who may rename in it, or in a folder above, could put another folder
 /// in place of one of ours.
 ///
 /// # Errors
@@ -27,7 +27,7 @@ fn check(dir: &Path) -> io::Result<PathBuf> {
     for folder in way {
         let meta = folder.symlink_metadata().map_err(named)?;
         let why = if !meta.is_dir() {
-            "is no folder".to_owned()
+            "is not a folder".to_owned()
         } else if ![0, user].contains(&meta.uid()) {
             format!("belongs to user id {}", meta.uid())
         } else if meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0 {

@@ -16,10 +16,10 @@ pub fn open_trusted(path: &Path) -> io::Result<File> {
 
     let full = std::path::absolute(path)?;
     let (Some(folder), Some(name)) = (full.parent(), full.file_name()) else {
-        return Err(io::Error::other(format!("`{}` is no file", path.display())));
+        return Err(io::Error::other(format!("`{}` is not a file", path.display())));
     };
     let (Some(above), Some(folder_name)) = (folder.parent(), folder.file_name()) else {
-        return Err(io::Error::other(format!("`{}` is no folder of a run", folder.display())));
+        return Err(io::Error::other(format!("`{}` is not the folder of a run", folder.display())));
     };
     let (above, _) = open_safe_dir(above, Missing::Refuse)?;
     // What may be a device is not opened before its kind is known.

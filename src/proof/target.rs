@@ -28,7 +28,7 @@ pub struct Target {
     pub program: Option<String>,
     /// It is restored for a check only: subscriptions and tablespaces are left out.
     pub for_check: bool,
-    /// The dump may run commands as whoever restores it: everyone who may create objects in the dumped database is trusted.
+    /// The dump may run commands as the user who restores it: everyone who may create objects in the dumped database is trusted.
     pub trust_source: bool,
     /// How the programs are confined, when the server that they work for is.
     pub confinement: Option<Confinement>,
